@@ -1,0 +1,59 @@
+"""Reading the fields of a record that somebody else wrote. Everything here raises InvalidRecord."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any
+
+from syncapp.errors import InvalidRecord
+from syncapp.times import utc_text
+
+MAX_KEY = 255
+MAX_TEXT = 10_000
+
+
+def read_key(record: Any, name: str = "id") -> str:
+    """The record's external id: a text of 1 to 255 characters or a whole number."""
+    if type(record) is not dict:
+        raise InvalidRecord(f"the record is not an object but {type(record).__name__}")
+    value = record.get(name)
+    if type(value) is int and abs(value) < 2**64:
+        return str(value)
+    if type(value) is not str or not value:
+        raise InvalidRecord(f"{name} is missing or neither a text nor a whole number")
+    if len(value) > MAX_KEY:
+        raise InvalidRecord(f"{name} is longer than {MAX_KEY} characters")
+    if "\x00" in value or not value.isprintable():
+        raise InvalidRecord(f"{name} holds characters that cannot be printed")
+    return value
+
+
+def read_text(record: dict[str, Any], name: str, key: str) -> str | None:
+    """A text of at most 10,000 characters; numbers are taken as they are written, blanks are absent."""
+    value = record.get(name)
+    if type(value) is str and len(value) <= MAX_TEXT:
+        return value.strip() or None
+    if value is None:
+        return None
+    if isinstance(value, str):
+        raise InvalidRecord(f"{name} is longer than {MAX_TEXT:,} characters", external_id=key)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise InvalidRecord(f"{name} is not a text but {type(value).__name__}", external_id=key)
+
+
+def read_time(value: Any, name: str, key: str, zone: tzinfo) -> str | None:
+    """RFC 3339 UTC; None where there is no value."""
+    if value is None or value == "":
+        return None
+    try:
+        return utc_text(value, zone)
+    except ValueError as error:
+        raise InvalidRecord(f"{name} cannot be read as a time: {error}", external_id=key) from None
+
+
+def is_removed(record: dict[str, Any]) -> bool:
+    """Whether the source marks the record as removed: `deleted`, `deleted_at` or `archived_at`."""
+    return bool(
+        record.get("deleted_at") or record.get("archived_at") or record.get("deleted") in (True, 1, "true", "1")
+    )

@@ -1,0 +1,61 @@
+"""The forms in which sources write times, and the one in which we keep them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+US_FORMATS = ("%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y")
+ISO_12_HOURS = ("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p")
+YEARS = range(1900, 2200)
+
+
+def utc_text(value: Any, zone: tzinfo = UTC) -> str:
+    """RFC 3339 in UTC with microseconds, so that texts sort as times do.
+
+    Takes RFC 3339 with or without a zone, `2025-06-30 14:00`, `06/30/2025 2:00 PM`, RFC 2822, epoch seconds or
+    milliseconds as a number or digits. A time without a zone is in `zone`; of two that a clock change makes possible
+    the first. Raises ValueError.
+    """
+    if type(value) is str:
+        if len(value) == 20 and value[19] == "Z" and value[10] == "T" and value[4] == value[7] == "-":
+            moment = datetime.fromisoformat(value)  # what nearly every API sends
+            if moment.year in YEARS and value[13] == value[16] == ":":
+                return f"{value[:19]}.000000Z"
+        moment = _parse_text(value.strip())
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        moment = _from_epoch(float(value))
+    else:
+        raise ValueError("not a time")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    if moment.year not in YEARS:
+        raise ValueError(f"the year {moment.year} is not believed")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _parse_text(text: str) -> datetime:
+    if text.isascii() and text.lstrip("-").replace(".", "", 1).isdigit() and len(text) > 8:
+        return _from_epoch(float(text))
+    try:
+        return datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)
+    except ValueError:
+        pass
+    for form in (*US_FORMATS, *ISO_12_HOURS):
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007  (the caller adds the zone)
+        except ValueError:
+            continue
+    try:
+        return parsedate_to_datetime(text)
+    except (ValueError, IndexError, TypeError):
+        raise ValueError("a time in a form that is not known") from None
+
+
+def _from_epoch(number: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(number / 1000 if abs(number) >= MILLISECONDS_FROM else number, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise ValueError("a number that is no time") from None
