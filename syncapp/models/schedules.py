@@ -1,0 +1,40 @@
+"""Schedules, and the processes that keep them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text
+
+from syncapp.models.base import Base
+
+
+class Schedule(Base):
+    """When a sync runs by itself. PostgreSQL owns it; RedBeat carries a mirror of it."""
+
+    __tablename__ = "schedules"
+    __table_args__ = (CheckConstraint("(cron IS NULL) <> (interval_seconds IS NULL)", name="cron_or_interval"),)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    cron: Mapped[str | None]
+    interval_seconds: Mapped[float | None]
+    timezone: Mapped[str] = mapped_column(server_default="UTC")
+    enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    next_run_at: Mapped[datetime | None]
+    last_run_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Process(Base):
+    """A worker or scheduler that was alive at `seen_at`."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    queues: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
