@@ -1,0 +1,177 @@
+"""The fast path into PostgreSQL: ask for hashes, COPY what differs, upsert, count. Never a query per record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from syncapp.errors import InvalidRecord
+from syncapp.merge.encode import Encoded, array_text, encode_line, hash_salt, row_hash
+from syncapp.merge.statements import Statements
+from syncapp.merge.table import Table
+from syncapp.merge.write import Writer
+from syncapp.ports import WriteContext
+from syncapp.records import Applied, Batch, Change, Counts, Failure, Json
+
+DRY_RUN_CHANGES = 1_000
+MAX_KEY = 255
+KEEP_KEYS = """
+    INSERT INTO run_keys (sync_id, stream, number, keys) VALUES (%s, %s, %s, %s::text[])
+    ON CONFLICT (sync_id, stream, number) DO UPDATE SET keys = excluded.keys"""
+
+Connection = psycopg.Connection[Any]
+
+
+class TableDestination:
+    """Writes the batches of one run's stream into one table, in the caller's transaction."""
+
+    transactional = True
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.sql = Statements(table)
+        self._long_copies = True
+
+    def apply(self, connection: Connection | None, context: WriteContext, batch: Batch) -> Applied:
+        """Raises psycopg errors for what is not a record's fault; records that PostgreSQL refuses become failures."""
+        assert connection is not None  # noqa: S101  (the engine hands transactional destinations a connection)
+        applied = Applied(failures=list(batch.failures))
+        live, removed = self._hash(batch, context, applied.failures)
+        if not self._long_copies:
+            batch.before_wait()
+        known = self._look_up(connection, context, live, removed, applied.failures)
+        changed = self._encode(batch, live, known, applied.failures)
+        self._long_copies = 2 * len(changed) > len(live)  # the next batch is likely to be as this one
+        writer = Writer(self.sql, connection, context, applied, batch.before_wait)
+        created, updated = writer.write(changed, known)
+        absent = {key: 0 for key in removed if key not in known and not context.keep_newer}
+        if absent and not context.dry_run:
+            # What was removed before we ever saw it becomes a deleted row: others may refer to it.
+            writer.write(self._encode(batch, absent, known, applied.failures), known)
+        deleted = self._mark_deleted(connection, context, removed, applied)
+        deleted += len(absent) if context.dry_run else 0
+        self._mark_failed(connection, context, applied.failures)
+        applied.counts = Counts(
+            processed=len(batch),
+            created=created,
+            updated=updated,
+            deleted=deleted,
+            failed=len(applied.failures),
+            unchanged=len(batch) - created - updated - deleted - len(applied.failures),
+        )
+        return applied
+
+    def _hash(self, batch: Batch, context: WriteContext, failures: list[Failure]) -> tuple[dict[str, int], list[str]]:
+        """The hashes of the rows by key, and the keys that the source marks as removed."""
+        live: dict[str, int] = {}
+        removed: list[str] = []
+        table, salt = self.table, hash_salt(self.table, mock=context.mock)
+        for key, (row, record) in batch.rows.items():
+            try:
+                if not _is_key(key):
+                    failures.append(Failure(None, InvalidRecord.error_type, "its id cannot be a key", record))
+                elif row.deleted:
+                    removed.append(key)
+                else:
+                    live[key] = row_hash(table, row, salt)
+            except InvalidRecord as error:
+                failures.append(Failure(key, error.error_type, error.message, record))
+        return live, removed
+
+    def _look_up(
+        self,
+        connection: Connection,
+        context: WriteContext,
+        live: Mapping[str, int],
+        removed: Sequence[str],
+        failures: Sequence[Failure],
+    ) -> dict[str, int | None]:
+        """The hashes of the rows that are there. The keys that were read are kept with the same round trip."""
+        keys = array_text([*live, *removed])
+        with connection.pipeline():
+            found = connection.execute(self.sql.hashes, {"organization": context.organization_id, "keys": keys})
+            if context.remember:
+                # A record that failed is there all the same.
+                failed = [failure.key for failure in failures if failure.key and failure.key not in live]
+                self._keep_keys(connection, context, [*live, *removed, *failed])
+        return dict(found.fetchall())
+
+    def remember(self, connection: Connection, context: WriteContext, batch: Batch) -> None:
+        failed = [failure.key for failure in batch.failures if failure.key]
+        self._keep_keys(connection, context, [key for key in (*batch.rows, *failed) if _is_key(key)])
+
+    def _keep_keys(self, connection: Connection, context: WriteContext, keys: Sequence[str]) -> None:
+        connection.execute(KEEP_KEYS, (context.sync_id, context.stream, context.number, array_text(keys)))
+
+    def _encode(
+        self, batch: Batch, live: dict[str, int], known: Mapping[str, int | None], failures: list[Failure]
+    ) -> list[Encoded]:
+        """The rows that differ from what is known. Those that turn out bad leave `live`."""
+        changed = []
+        for key in [key for key, number in live.items() if known.get(key) != number]:
+            row, record = batch.rows[key]
+            try:
+                changed.append(Encoded(row, record, encode_line(self.table, key, row.values), live[key]))
+            except InvalidRecord as error:
+                del live[key]
+                failures.append(Failure(key, error.error_type, error.message, record))
+        return changed
+
+    def _mark_deleted(self, connection: Connection, context: WriteContext, keys: list[str], applied: Applied) -> int:
+        if not keys or context.keep_newer:
+            return 0
+        parameters = {"organization": context.organization_id, "keys": keys}
+        if context.dry_run or context.record_changes:
+            live = connection.execute(self.sql.list_live, parameters)
+            changes = [Change(key, "deleted", before, None) for key, before in live]
+            applied.changes.extend(changes)
+            if context.dry_run:
+                return len(changes)
+        return connection.execute(self.sql.mark_deleted, parameters).rowcount
+
+    def _mark_failed(self, connection: Connection, context: WriteContext, failures: Sequence[Failure]) -> None:
+        known = {failure.key: failure.message for failure in failures if failure.key}
+        if known and not (context.dry_run or context.keep_newer):
+            parameters = {"organization": context.organization_id, "keys": [*known], "messages": [*known.values()]}
+            connection.execute(self.sql.mark_failed, parameters)
+
+    def count_missing(self, connection: Connection, context: WriteContext) -> tuple[int, int]:
+        connection.execute(self.sql.without_nested_loops)
+        missing = _count(connection.execute(self.sql.count_missing, self._read(context)))
+        return missing, _count(connection.execute(self.sql.count_live, self._read(context))) if missing else 0
+
+    def delete_missing(self, connection: Connection | None, context: WriteContext) -> Applied:
+        assert connection is not None  # noqa: S101
+        applied = Applied()
+        connection.execute(self.sql.without_nested_loops)
+        parameters = self._read(context) | {"limit": DRY_RUN_CHANGES}
+        if context.dry_run or context.record_changes:
+            listed = connection.execute(self.sql.list_missing, parameters)
+            applied.changes = [Change(key, "deleted", before, None) for key, before in listed]
+        if context.dry_run:
+            applied.counts.deleted = self.count_missing(connection, context)[0]
+        else:
+            applied.counts.deleted = connection.execute(self.sql.delete_missing, parameters).rowcount
+        return applied
+
+    def delete_mocks(self, connection: Connection | None, context: WriteContext) -> int:
+        assert connection is not None  # noqa: S101
+        return connection.execute(self.sql.delete_mocks, {"organization": context.organization_id}).rowcount
+
+    def _read(self, context: WriteContext) -> dict[str, Json]:
+        return {
+            "organization": context.organization_id,
+            "sync_id": context.sync_id,
+            "stream": context.stream,
+            "read_started": context.read_started,
+        }
+
+
+def _is_key(key: str) -> bool:
+    return 0 < len(key) <= MAX_KEY and "\x00" not in key
+
+
+def _count(found: psycopg.Cursor[Any]) -> int:
+    return int((found.fetchone() or (0,))[0])

@@ -1,0 +1,134 @@
+"""What the merge has to know of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Boolean, DateTime, Integer, Numeric, Text
+from sqlalchemy import Column as SqlColumn
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import MappedColumn
+from sqlalchemy.types import TypeEngine
+
+from syncapp.models.base import Synced
+
+ColumnKind = Literal["text", "integer", "number", "boolean", "timestamp", "json"]
+
+
+def _json_text(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _boolean_text(value: bool) -> str:
+    return "t" if value else "f"
+
+
+def _integer_text(value: int) -> str:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number that is out of range, or none")
+    return str(value)
+
+
+def _number_text(value: float) -> str:
+    if isinstance(value, bool) or not isfinite(value):
+        raise ValueError("a number that is not finite, or none")
+    return repr(value)
+
+
+ENCODERS: dict[ColumnKind, Callable[[Any], str] | None] = {
+    "text": None,  # travels as it is
+    "timestamp": None,  # RFC 3339 text, made by the normalizer
+    "integer": _integer_text,
+    "number": _number_text,
+    "boolean": _boolean_text,
+    "json": _json_text,
+}
+
+
+KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
+    (Text, "text"),
+    (DateTime, "timestamp"),
+    (Boolean, "boolean"),
+    (Integer, "integer"),
+    (Numeric, "number"),
+    (JSONB, "json"),
+)
+COMMON = frozenset(name for name, value in vars(Synced).items() if isinstance(value, MappedColumn))
+VERSION = "source_updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column the source fills. Values by kind: str, int, int or float, bool, RFC 3339 str, JSON; or None."""
+
+    name: str
+    kind: ColumnKind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that holds another row's id, known by that row's key.
+
+    The normalizer's value is the key of the row in `table`. A row that is not there yet is created with its key and
+    `sync_status = 'pending'`, for its own stream to fill. A record that carries the row with it hands it over in
+    `Row.related[column]`: what it brings is written, what it leaves out stays.
+    """
+
+    column: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of `id, organization_id, external_id, columns…, row_hash` and the tail that all synced tables have.
+
+    `version` names the timestamp column that says which of two states of a record is the newer one.
+    `row_hash` tells in one array query which records differ. A trigger empties it when anyone else changes the row, so
+    that the next read puts the row right.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    references: tuple[Reference, ...] = ()
+    version: str | None = None
+
+    @classmethod
+    def of(cls, model: type[Synced], **references: Table) -> Table:
+        """The table of a model: its own columns, and by column the tables that it refers to."""
+        columns = model.__table__.columns  # type: ignore[attr-defined]
+        return cls(
+            model.__tablename__,  # type: ignore[attr-defined]
+            tuple(_column(column, references) for column in columns if column.name not in COMMON),
+            tuple(Reference(name, table) for name, table in references.items()),
+            version=VERSION if VERSION in columns else None,
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def encoders(self) -> tuple[tuple[int, Callable[[Any], str]], ...]:
+        """Position and encoder of the columns that are not text already."""
+        found = ((i, ENCODERS[column.kind]) for i, column in enumerate(self.columns))
+        return tuple((i, encode) for i, encode in found if encode is not None)
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """Positions of the columns that hold numbers with a fraction."""
+        return tuple(i for i, column in enumerate(self.columns) if column.kind == "number")
+
+
+def _column(column: SqlColumn[Any], references: Mapping[str, Table]) -> Column:
+    """A reference travels as the other row's key. Raises KeyError for a type the merge does not know."""
+    if column.name in references:
+        return Column(column.name)
+    for sql_type, kind in KINDS:
+        if isinstance(column.type, sql_type):
+            return Column(column.name, kind)
+    raise KeyError(f"the merge does not know the type of {column.name}: {column.type}")
