@@ -1,0 +1,145 @@
+"""A batch, its counts and its checkpoint in one transaction, guarded by the fencing token."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+import psycopg
+
+from syncapp.engine.lease import Lease, LeaseLost
+from syncapp.errors import DatabaseUnavailable
+from syncapp.guards.backoff import backoff_seconds
+from syncapp.records import Applied, Change, Counts, Failure, Json
+
+Connection = psycopg.Connection[Any]
+T = TypeVar("T")
+
+# One statement with its event, since every batch has one. `expected` is the number of batches before this one: a batch
+# whose COMMIT was lost on the wire is not counted twice.
+CHECKPOINT = """
+WITH checkpoint AS (UPDATE sync_runs SET
+    records_processed = records_processed + %(processed)s, records_created = records_created + %(created)s,
+    records_updated = records_updated + %(updated)s, records_unchanged = records_unchanged + %(unchanged)s,
+    records_deleted = records_deleted + %(deleted)s, records_failed = records_failed + %(failed)s,
+    records_total = coalesce(%(total)s, records_total), current_operation = %(operation)s, source = %(source)s,
+    steps = %(steps)s::jsonb, checkpoint = checkpoint || %(checkpoint)s::jsonb,
+    lease_expires_at = now() + make_interval(secs => %(seconds)s), event_seq = event_seq + 1
+WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running'
+  AND coalesce((checkpoint #>> ARRAY[%(stream)s, 'number'])::int, 0) = %(expected)s
+RETURNING event_seq, cancel_requested_at IS NOT NULL AS cancelled),
+progress AS (INSERT INTO run_events (sync_id, seq, kind, data)
+    SELECT %(sync_id)s, event_seq, 'progress', %(progress)s::jsonb FROM checkpoint)
+SELECT cancelled FROM checkpoint"""
+
+COMMITTED = """
+SELECT coalesce((checkpoint #>> ARRAY[%(stream)s, 'number'])::int, 0) = %(expected)s + 1
+FROM sync_runs WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running'"""
+
+DEAD_LETTER = """
+INSERT INTO dead_letters (organization_id, sync_id, stream, external_id, error_type, message, record, replayable)
+VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s)"""
+
+CHANGE = """
+INSERT INTO run_changes (sync_id, stream, external_id, operation, before, after)
+VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb)"""
+
+MAX_RECORD = 262_144
+
+
+class AlreadyCommitted(Exception):
+    """The transaction had been committed before its answer was lost."""
+
+
+def write_checkpoint(connection: Connection, lease: Lease, stream: str, expected: int, values: dict[str, Any]) -> None:
+    """The last statement of every batch's transaction. Raises LeaseLost, AlreadyCommitted."""
+    parameters = lease.key | values | {"stream": stream, "expected": expected}
+    row = connection.execute(CHECKPOINT, parameters).fetchone()
+    if row is not None:
+        if row[0]:
+            lease.cancelled.set()
+        return
+    committed = connection.execute(COMMITTED, parameters).fetchone()
+    if committed is not None and committed[0]:
+        raise AlreadyCommitted
+    raise LeaseLost(lease.sync_id)
+
+
+def count_values(counts: Counts) -> dict[str, int]:
+    names = ("processed", "created", "updated", "unchanged", "deleted", "failed")
+    return {name: getattr(counts, name) for name in names}
+
+
+def keep_failures(connection: Connection, lease: Lease, stream: str, failures: Sequence[Failure]) -> None:
+    organization = lease.run["organization_id"]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            DEAD_LETTER,
+            [
+                (organization, lease.sync_id, stream, _plain(f.key), f.error_type, f.message, *storable(f.record))
+                for f in failures
+            ],
+        )
+
+
+def keep_changes(connection: Connection, lease: Lease, stream: str, applied: Applied) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(CHANGE, [(lease.sync_id, stream, *_change(change)) for change in applied.changes])
+
+
+def storable(record: Json) -> tuple[str, bool]:
+    """A record as JSON that PostgreSQL can hold, and whether that is still what the source sent.
+
+    NUL and half surrogate pairs become U+FFFD, huge records are cut.
+    """
+    try:
+        text = orjson.dumps(_clean(record)).decode()
+    except (orjson.JSONEncodeError, RecursionError):  # nested too deeply, or a number of more than 64 bits
+        return orjson.dumps({"truncated": True, "begins": _clean(repr(record)[:1_000])}).decode(), False
+    if len(text) > MAX_RECORD:
+        cut = {"truncated": True, "size": len(text), "begins": text[:1_000]}
+        return orjson.dumps(cut).decode(), False
+    return text, orjson.loads(text) == record
+
+
+def _clean(value: Json) -> Json:
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_clean(key): _clean(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_clean(inner) for inner in value]
+    return value
+
+
+def _plain(key: str | None) -> str | None:
+    return None if key is None else key.replace("\x00", "\ufffd")[:255]
+
+
+def _change(change: Change) -> tuple[str, str, str | None, str | None]:
+    before = None if change.before is None else orjson.dumps(change.before).decode()
+    after = None if change.after is None else orjson.dumps(change.after).decode()
+    return change.key, change.operation, before, after
+
+
+def in_transaction(lease: Lease, work: Callable[[Connection], T]) -> T | None:
+    """Runs `work` in a transaction; again after a deadlock or while PostgreSQL restarts, for as long as a lease lasts.
+
+    `work` must end with `write_checkpoint`, which makes doing it again safe. None where an earlier try had been
+    committed without our hearing of it. Raises LeaseLost, DatabaseUnavailable.
+    """
+    deadline = time.monotonic() + lease.seconds
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            with lease.database.connection() as connection:
+                return work(connection)
+        except AlreadyCommitted:
+            return None
+        except DatabaseUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(backoff_seconds(tries, 0.05, cap=1.0))

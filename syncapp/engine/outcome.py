@@ -1,0 +1,11 @@
+"""How a run can end without an error."""
+
+from __future__ import annotations
+
+
+class Cancelled(Exception):
+    """Somebody asked the run to stop."""
+
+
+class Released(Exception):
+    """The process was asked to end; the run goes on elsewhere."""

@@ -1,0 +1,42 @@
+"""What a finished run leaves behind for the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from syncapp.engine.lease import Lease
+from syncapp.engine.steps import Progress
+
+KEEP = """
+INSERT INTO stream_states AS s (sync, organization_id, stream, cursor, last_complete_at)
+VALUES (%(sync)s, %(organization_id)s, %(stream)s, %(cursor)s, %(complete_at)s)
+ON CONFLICT (sync, organization_id, stream) DO UPDATE SET
+    cursor = CASE WHEN %(complete_at)s IS NULL THEN greatest(s.cursor, excluded.cursor)
+                  ELSE coalesce(excluded.cursor, s.cursor) END,
+    last_complete_at = coalesce(excluded.last_complete_at, s.last_complete_at)"""
+FORGET = """
+DELETE FROM run_keys USING sync_runs r
+WHERE r.sync_id = run_keys.sync_id AND r.sync = %(sync)s AND r.organization_id = %(organization_id)s
+  AND NOT (r.dry_run AND r.status IN ('starting', 'running'))"""
+
+
+def keep_state(connection: psycopg.Connection[Any], lease: Lease, streams: list[tuple[str, Progress]]) -> None:
+    """Moves the cursors on and forgets the keys, in the transaction that completes the run.
+
+    A run that was told where to begin moves no cursor: between it and the last one there may be a gap. Nor does one
+    that was sent fewer records than were named: the next one reads the same again.
+    """
+    run = lease.run
+    key = {"sync": run["sync"], "organization_id": run["organization_id"]}
+    for stream, progress in streams:
+        if not progress.done or progress.shortfall() or run["since"] is not None or run["replay_of"]:
+            continue
+        values = {
+            "stream": stream,
+            "cursor": min(filter(None, (progress.cursor, progress.ceiling)), default=None) if progress.cursor else None,
+            "complete_at": progress.read_started if progress.complete else None,
+        }
+        connection.execute(KEEP, key | values)
+    connection.execute(FORGET, key)

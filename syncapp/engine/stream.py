@@ -1,0 +1,271 @@
+"""The one loop: read, compare, apply, checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from syncapp.definition import SourceContext, Stream, Sync
+from syncapp.engine import commit
+from syncapp.engine.collect import Collected, collect, end_wait
+from syncapp.engine.deletion import check_deletion
+from syncapp.engine.lease import Lease, LeaseLost
+from syncapp.engine.outcome import Cancelled, Released
+from syncapp.engine.readahead import ReadAhead
+from syncapp.engine.replay import REPLAYED, DeadLetterSource
+from syncapp.engine.runtime import Runtime
+from syncapp.engine.steps import Progress, Step, show_time
+from syncapp.merge.destination import TableDestination
+from syncapp.ports import Destination, ReadRequest, Source, WriteContext
+from syncapp.records import Applied, Batch, Counts
+
+DISTINCT = "SELECT count(*) FROM (SELECT DISTINCT unnest(keys) FROM run_keys WHERE sync_id = %s AND stream = %s) k"
+STATE = "SELECT cursor, last_complete_at FROM stream_states WHERE sync = %s AND organization_id = %s AND stream = %s"
+
+
+@dataclass(slots=True)
+class Work:
+    """A run in this process's hands, with all that its streams share."""
+
+    runtime: Runtime
+    lease: Lease
+    sync: Sync
+    steps: list[Step]
+    source: str = "live"
+    finished: list[tuple[str, Progress]] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Between pages: raises what ends the run here."""
+        if self.lease.lost.is_set():
+            raise LeaseLost(self.lease.sync_id)
+        if self.lease.cancelled.is_set():
+            raise Cancelled
+        if self.runtime.stop():
+            raise Released
+
+    @property
+    def context(self) -> SourceContext:
+        run, runtime = self.lease.run, self.runtime
+        return SourceContext(runtime.settings, run["organization_id"], run["mode"], runtime.clock, runtime.rate_limit)
+
+
+class StreamRun:
+    """One stream of one run, from its checkpoint to its end."""
+
+    def __init__(self, work: Work, stream: Stream, step: Step, *, mock: bool = False) -> None:
+        self.work, self.stream, self.step, self.mock = work, stream, step, mock
+        self.lease = work.lease
+        saved = self.lease.run["checkpoint"].get(stream.name)
+        self.progress = Progress.from_json(saved) if saved else Progress()
+        self.title = stream.title or stream.name
+        self.replay_of: str | None = self.lease.run["replay_of"]
+        self.destination = self._destination()
+
+    def run(self) -> Progress:
+        """How far it came. Raises what reading and writing raise, Cancelled, Released, LeaseLost."""
+        if self.progress.number == 0:
+            self._begin()
+        self.step.status = "running"
+        self.step.started_at = self.step.started_at or show_time(self.work.runtime.clock())
+        self.lease.show(f"{self.title}: reading", orjson.dumps([one.to_json() for one in self.work.steps]).decode())
+        if not self.progress.exhausted:
+            self._read()
+        if self._must_look_again():
+            self.progress = replace(self.progress, looking_again=True, exhausted=False, position=None)
+            self._read()
+        self._finish()
+        return self.progress
+
+    def _read(self) -> None:
+        request = ReadRequest(self.progress.since, self.progress.position)
+        normalize = self.stream.normalize(self.work.context)
+        pages = self._source().read(request)
+        batches = collect(pages, normalize, self.work.runtime.settings.batch_records)
+        with ReadAhead(batches, self.work.check, stop=lambda: end_wait(pages)) as ahead:
+            for collected in ahead:
+                collected.batch.before_wait = ahead.go_on
+                self.work.check()
+                self._write(collected)
+
+    def _must_look_again(self) -> bool:
+        """Before anything is deleted, a read of several pages is done a second time: a record that moved from page to
+        page while the first one went on is there the second time. Raises MassDeleteRefused."""
+        progress = self.progress
+        if not progress.complete or progress.looking_again or self.step.pages < 2 or progress.doubt():
+            return False
+        with self.lease.database.connection() as connection:
+            return self._check_missing(connection, self._context(progress.number)) > 0
+
+    def _begin(self) -> None:
+        """Decides what is read: everything, or what changed since the cursor."""
+        run, settings = self.lease.run, self.work.runtime.settings
+        taken = self.lease.taken_at
+        self.progress.read_started = taken.isoformat()
+        if self.replay_of or self.mock:
+            return
+        with self.lease.database.connection() as connection:
+            key = (self.work.sync.name, run["organization_id"], self.stream.name)
+            cursor, last_complete = connection.execute(STATE, key).fetchone() or (None, None)
+        if run["since"] is not None:
+            self.progress.since = _iso(run["since"])
+            return
+        due = last_complete is None or taken - last_complete >= timedelta(seconds=settings.full_refresh_interval)
+        self.progress.complete = run["full_refresh"] or due or cursor is None or not self.stream.incremental
+        if not self.progress.complete and cursor is not None:
+            since = datetime.fromisoformat(cursor) - timedelta(seconds=settings.cursor_overlap)
+            self.progress.since = _iso(since)
+
+    def _source(self) -> Source:
+        if self.replay_of:
+            return DeadLetterSource(self.lease.database, self.replay_of, self.stream.name)
+        if self.mock:
+            assert self.stream.mock is not None  # noqa: S101  (the caller asked whether there is one)
+            return self.stream.mock(self.work.context)
+        return self.stream.source(self.work.context)
+
+    def _destination(self) -> Destination:
+        if self.stream.table is not None:
+            return TableDestination(self.stream.table)
+        assert self.stream.destination is not None  # noqa: S101  (`Stream` has one or the other)
+        return self.stream.destination(self.work.context)
+
+    def _context(self, number: int) -> WriteContext:
+        run = self.lease.run
+        started = self.progress.read_started
+        return WriteContext(
+            sync_id=self.lease.sync_id,
+            organization_id=run["organization_id"],
+            stream=self.stream.name,
+            number=number,
+            mock=self.mock,
+            dry_run=run["dry_run"],
+            remember=not (self.mock or self.replay_of),
+            read_started=datetime.fromisoformat(started) if started else None,
+            keep_newer=self.replay_of is not None,
+            record_changes=self.work.sync.policy.record_changes,
+        )
+
+    def _write(self, collected: Collected) -> None:
+        """One batch. Nothing of it is remembered here before it is committed."""
+        progress, page = replace(self.progress, number=self.progress.number + 1), collected.page
+        progress.position, progress.exhausted = page.position, collected.last
+        if progress.looking_again:
+            self._write_look(progress, collected)
+            return
+        progress.cursor = _latest(progress.cursor, collected.cursor)
+        progress.note_page(page)
+        keyless = sum(failure.key is None for failure in collected.batch.failures)
+        progress.distinct += len(collected.batch.rows) + len(collected.batch.failures) - keyless
+        progress.keyless += keyless
+        step = replace(self.step, pages=self.step.pages + collected.pages)
+        context = self._context(progress.number)
+        early = None if self.destination.transactional else self._apply_outside(context, collected.batch)
+
+        tried: list[Step] = []
+
+        def work(connection: commit.Connection) -> Step:
+            applied = early or self.destination.apply(connection, context, collected.batch)
+            tried.append(replace(step, counts=step.counts + applied.counts))
+            self._keep(connection, applied)
+            if self.replay_of:
+                last = {"stream": self.stream.name, "last": page.position or 0}
+                connection.execute(REPLAYED, {"replay_of": self.replay_of} | last)
+            self._checkpoint(connection, progress, tried[-1], applied.counts)
+            return tried[-1]
+
+        # Where the answer to a COMMIT was lost, the try before the one that found it out had been the one.
+        self._done(commit.in_transaction(self.lease, work) or tried[-2], progress)
+
+    def _write_look(self, progress: Progress, collected: Collected) -> None:
+        """A batch of the second look: its keys were seen, nothing else of it is of interest."""
+        step = replace(self.step, pages=self.step.pages + collected.pages)
+        context = self._context(progress.number)
+
+        def work(connection: commit.Connection) -> None:
+            self.destination.remember(connection, context, collected.batch)
+            self._checkpoint(connection, progress, step, Counts())
+
+        commit.in_transaction(self.lease, work)
+        self._done(step, progress)
+
+    def _apply_outside(self, context: WriteContext, batch: Batch) -> Applied:
+        """Writes to a destination that PostgreSQL's transaction does not reach: the lease is checked first."""
+        self.lease.beat()
+        return self.destination.apply(None, context, batch)
+
+    def _done(self, step: Step, progress: Progress) -> None:
+        self.work.steps[self.work.steps.index(self.step)] = step
+        self.step, self.progress = step, progress
+
+    def _keep(self, connection: commit.Connection, applied: Applied) -> None:
+        if applied.failures:
+            commit.keep_failures(connection, self.lease, self.stream.name, applied.failures)
+        if applied.changes:
+            commit.keep_changes(connection, self.lease, self.stream.name, applied)
+
+    def _checkpoint(self, connection: commit.Connection, progress: Progress, step: Step, counts: Counts) -> None:
+        steps = [step.to_json() if one.name == step.name else one.to_json() for one in self.work.steps]
+        event = {"stream": self.stream.name, "records_processed": step.counts.processed, "pages": step.pages}
+        values: dict[str, Any] = commit.count_values(counts) | {
+            "total": progress.total,
+            "operation": self._operation(progress, step),
+            "source": self.work.source,
+            "steps": orjson.dumps(steps).decode(),
+            "checkpoint": orjson.dumps({self.stream.name: asdict(progress)}).decode(),
+            "progress": orjson.dumps(event).decode(),
+        }
+        commit.write_checkpoint(connection, self.lease, self.stream.name, progress.number - 1, values)
+
+    def _operation(self, progress: Progress, step: Step) -> str:
+        if progress.looking_again:
+            return f"{self.title}: looking again for what was missing"
+        return f"{self.title}: {step.counts.processed} records"
+
+    def _finish(self) -> None:
+        """After the last page: what vanished leaves, mock rows leave, the stream is done."""
+        progress = replace(self.progress, number=self.progress.number + 1, done=True)
+        if self.destination.transactional and not (self.mock or self.replay_of):
+            progress.distinct = self._distinct()
+        doubt = progress.doubt() if progress.complete else None
+        now = show_time(self.work.runtime.clock())
+        step = replace(self.step, status="completed", completed_at=now, note=doubt and f"nothing deleted: {doubt}")
+        context = self._context(progress.number)
+        tried: list[Step] = []
+
+        def work(connection: commit.Connection) -> Step:
+            applied = Applied()
+            if progress.complete and doubt is None and self._check_missing(connection, context):
+                applied = self.destination.delete_missing(connection, context)
+            if self.work.sync.policy.mock_fallback and not (self.mock or self.replay_of or context.dry_run):
+                self.destination.delete_mocks(connection, context)
+            tried.append(replace(step, counts=step.counts + applied.counts))
+            self._keep(connection, applied)
+            self._checkpoint(connection, progress, tried[-1], applied.counts)
+            return tried[-1]
+
+        self._done(commit.in_transaction(self.lease, work) or tried[-2], progress)
+
+    def _check_missing(self, connection: commit.Connection, context: WriteContext) -> int:
+        """How many rows are missing in the source. Raises MassDeleteRefused where that is not believed."""
+        missing, live = self.destination.count_missing(connection, context)
+        allowed = self.lease.run["allow_mass_delete"]
+        policy, read = self.work.sync.policy, self.progress.distinct
+        check_deletion(policy, missing=missing, live=live, read=read, allowed=allowed)
+        return missing
+
+    def _distinct(self) -> int:
+        """Batches overlap where records moved from page to page: what each of them held does not add up."""
+        with self.lease.database.connection() as connection:
+            key = (self.lease.sync_id, self.stream.name)
+            return int((connection.execute(DISTINCT, key).fetchone() or (0,))[0])
+
+
+def _latest(one: str | None, other: str | None) -> str | None:
+    return max(filter(None, (one, other)), default=None)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
