@@ -1,0 +1,160 @@
+"""What is told about an API's failures: the right error, a code, and never a secret."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
+from urllib3.exceptions import SSLError as WrappedSSLError
+
+from syncapp.connectors.rest.config import RestConfig
+from syncapp.errors import ConnectionFailed, CredentialsRefused, InvalidData, RateLimited, RequestRejected, SyncError
+
+SNIPPET = 80
+LONGEST_WAIT = 86_400.0
+WAIT_WHERE_NONE_IS_NAMED = 60.0
+EPOCH_BEGINS = 1_000_000_000  # a smaller number in a reset header counts seconds from now
+RATE_LIMIT_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d+)")
+NETWORK_ERRORS = (OSError, http.client.HTTPException, HTTPError)
+Headers = Mapping[str, str]
+
+
+def http_date(text: str | None) -> datetime | None:
+    """A Date or Retry-After header as an aware time; None where it is none."""
+    if not text:
+        return None
+    try:
+        time = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def named_wait(headers: Headers, now: datetime) -> float | None:
+    """Seconds that the API asks to wait, 1 to 86,400; None where it names no time that can be read."""
+    now = http_date(headers.get("Date")) or now  # the API's own clock, where it tells
+    wait = _retry_after(headers.get("Retry-After"), now)
+    for name in ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"):
+        if wait is None:
+            wait = _reset(headers.get(name), now)
+    if wait is None and (match := RATE_LIMIT_RESET.search(headers.get("RateLimit") or "")):
+        wait = float(match[1])
+    return None if wait is None else min(max(wait, 1.0), LONGEST_WAIT)
+
+
+def _retry_after(text: str | None, now: datetime) -> float | None:
+    seconds = _number(text)
+    if seconds is not None:
+        return seconds
+    date = http_date(text)
+    return None if date is None else (date - now).total_seconds()
+
+
+def _reset(text: str | None, now: datetime) -> float | None:
+    seconds = _number(text)
+    if seconds is None or seconds < EPOCH_BEGINS:
+        return seconds
+    return seconds - now.timestamp()
+
+
+def _number(text: str | None) -> float | None:
+    text = (text or "").strip()
+    return float(text) if re.fullmatch(r"\d{1,15}(\.\d+)?", text, re.ASCII) else None
+
+
+class Messages:
+    """Makes the errors of one API."""
+
+    def __init__(self, config: RestConfig) -> None:
+        self.config = config
+
+    def code(self, name: str) -> str:
+        return f"{self.config.code_prefix}_{name}"
+
+    def redact(self, text: str) -> str:
+        for secret in self.config.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def snippet(self, body: bytes | str) -> str:
+        """The first 80 characters, of which nobody need be afraid."""
+        text = body if isinstance(body, str) else body[:4096].decode("utf-8", "replace")
+        text = " ".join(self.redact(text).split())
+        return "".join(letter if letter.isprintable() else "." for letter in text[:SNIPPET])
+
+    def invalid(self, code: str, message: str) -> InvalidData:
+        return InvalidData(self.redact(f"{self.config.name}: {message}"), error_code=self.code(code))
+
+    def rejected(self, code: str, message: str) -> RequestRejected:
+        return RequestRejected(self.redact(f"{self.config.name}: {message}"), error_code=self.code(code))
+
+    def failed(self, code: str, message: str, retry_after: float | None = None) -> ConnectionFailed:
+        text = self.redact(f"Unable to read {self.config.path} of {self.config.name}: {message}")
+        return ConnectionFailed(text, error_code=self.code(code), retry_after=retry_after)
+
+    def network(self, error: BaseException) -> ConnectionFailed:
+        """What a failed connection means."""
+        match error:
+            case NameResolutionError() | socket.gaierror() | LocationParseError():
+                return self.failed("DNS_FAILED", "its host name cannot be resolved")
+            case WrappedSSLError() | ssl.SSLError():
+                return self.failed("TLS_FAILED", f"no secure connection ({_tls_reason(error)})")
+            case NewConnectionError():
+                return self.failed("UNREACHABLE", f"no connection ({_os_reason(error)})")
+            case ConnectTimeoutError() | ReadTimeoutError() | TimeoutError():
+                return self.failed("TIMEOUT", f"no answer within {self.config.timeout:g} seconds")
+            case http.client.RemoteDisconnected():
+                return self.failed("CONNECTION_CUT", "the connection was closed before an answer came")
+            case http.client.BadStatusLine() | http.client.LineTooLong() | http.client.UnknownProtocol():
+                return self.failed("NOT_HTTP", "what answered does not speak HTTP")
+        return self.failed("CONNECTION_CUT", f"the connection was cut ({type(error).__name__})")
+
+    def status(self, status: int, headers: Headers, now: datetime) -> SyncError | None:
+        """What an answer's status means; None for a good one."""
+        if 200 <= status < 300:
+            return None
+        where = f"{self.config.path} answered {status} {_phrase(status)}".rstrip()
+        wait = named_wait(headers, now)
+        if status == 429 or (status == 403 and (wait is not None or headers.get("X-RateLimit-Remaining") == "0")):
+            message = f"{self.config.name} allows no more requests for now: {where}"
+            return RateLimited(message, retry_after=WAIT_WHERE_NONE_IS_NAMED if wait is None else wait)
+        if status in {401, 403}:
+            return CredentialsRefused(f"{self.config.name} refused the credentials: {where}")
+        if status in {408, 425}:
+            return self.failed("TIMEOUT", where, retry_after=wait)
+        if status >= 500:
+            return self.failed("SERVER_ERROR", where, retry_after=wait)
+        if status in {404, 410}:
+            return self.rejected("NOT_FOUND", where)
+        return self.rejected("REQUEST_REJECTED", where)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _tls_reason(error: BaseException) -> str:
+    inner = error.args[0] if isinstance(error, WrappedSSLError) and error.args else error
+    return str(getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or type(inner).__name__)
+
+
+def _os_reason(error: BaseException) -> str:
+    cause = error.__cause__
+    return str(cause.strerror or type(cause).__name__) if isinstance(cause, OSError) else type(error).__name__

@@ -1,0 +1,49 @@
+"""Any REST API that lists records, as a source."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from syncapp.connectors.rest.config import RestConfig
+from syncapp.connectors.rest.reader import PageReader
+from syncapp.connectors.rest.wire import Wire
+from syncapp.ports import Clock, RateLimit, ReadRequest
+
+PING_TIMEOUT = 5.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class RestSource:
+    """Reads one resource of one API. Holds nothing between two reads.
+
+    Raises ConnectionFailed, RateLimited, CredentialsRefused, RequestRejected, InvalidData.
+    """
+
+    def __init__(self, config: RestConfig, *, rate_limit: RateLimit | None = None, clock: Clock = utc_now) -> None:
+        self.config = config
+        self._rate_limit = rate_limit
+        self._clock = clock
+
+    def read(self, request: ReadRequest) -> PageReader:
+        """The pages in order. The reader's `close` may be called from any thread, also while another waits in it."""
+        return self._reader(self.config, request)
+
+    def ping(self) -> float:
+        """Asks once for one record; the milliseconds that it took. Raises what a read would."""
+        timeout = min(self.config.timeout, PING_TIMEOUT)
+        config = replace(self.config, page_size=1, retries=0, concurrency=0, timeout=timeout)
+        begin = time.perf_counter()
+        pages = self._reader(config, ReadRequest())
+        try:
+            next(pages, None)
+        finally:
+            pages.close()
+        return (time.perf_counter() - begin) * 1000
+
+    def _reader(self, config: RestConfig, request: ReadRequest) -> PageReader:
+        return PageReader(config, request, Wire(config, self._rate_limit, self._clock))
