@@ -1,0 +1,59 @@
+"""What may be seen. Every query is bound to a scope, reads in few statements, and changes nothing."""
+
+from syncapp.queries.organizations import (
+    OrganizationView,
+    TokenView,
+    check_organization,
+    list_organizations,
+    list_tokens,
+)
+from syncapp.queries.progress import RunProgress, get_progress
+from syncapp.queries.readiness import Health, Readiness, health, readiness
+from syncapp.queries.runs import (
+    Listed,
+    RunError,
+    RunFilter,
+    RunPage,
+    RunView,
+    get_run,
+    list_changes,
+    list_errors,
+    list_runs,
+    part_of,
+)
+from syncapp.queries.syncs import Freshness, ScheduleView, SyncView, get_schedule, list_schedules, list_syncs
+from syncapp.queries.wellness import ResourceStatus, WellnessStatus, count_rows, wellness_status
+
+__all__ = [
+    "Freshness",
+    "Health",
+    "Listed",
+    "OrganizationView",
+    "Readiness",
+    "ResourceStatus",
+    "RunError",
+    "RunFilter",
+    "RunPage",
+    "RunProgress",
+    "RunView",
+    "ScheduleView",
+    "SyncView",
+    "TokenView",
+    "WellnessStatus",
+    "check_organization",
+    "count_rows",
+    "get_progress",
+    "get_run",
+    "get_schedule",
+    "health",
+    "list_changes",
+    "list_errors",
+    "list_organizations",
+    "list_runs",
+    "list_schedules",
+    "list_syncs",
+    "list_tokens",
+    "part_of",
+    "readiness",
+    "wellness_status",
+]

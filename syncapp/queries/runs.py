@@ -1,0 +1,188 @@
+"""Runs, and what is kept about each: its changes, its failed records."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from syncapp.db import Database
+from syncapp.errors import NotFound, ValidationFailed
+from syncapp.models import DeadLetter, Run, RunChange
+from syncapp.records import Json
+from syncapp.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed: what the HTTP error would have said."""
+
+    error_type: str
+    error_code: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as the contract shows it. `steps` is a list of JSON objects, one a stream."""
+
+    sync_id: str
+    sync: str
+    organization_id: str
+    mode: str
+    trigger: str
+    status: str
+    source: str
+    dry_run: bool
+    started_at: datetime | None
+    completed_at: datetime | None
+    resume_at: datetime | None
+    records_processed: int
+    records_created: int
+    records_updated: int
+    records_unchanged: int
+    records_deleted: int
+    records_failed: int
+    attempt: int
+    steps: list[Json]
+    error: RunError | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs; None takes all. `since` is the time a run was asked for, at the earliest."""
+
+    sync: str | None = None
+    status: str | None = None
+    trigger: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    items: Sequence[RunView]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A part of a list, and how long all of it is."""
+
+    items: Sequence[Any]
+    total: int
+
+
+def part_of(items: Sequence[Any], *, limit: int = 10, offset: int = 0) -> Listed:
+    """A part of a list that is there whole."""
+    return Listed(items[offset : offset + limit], len(items))
+
+
+PLAIN = [field.name for field in fields(RunView) if field.name != "error"]
+COLUMNS = [getattr(Run, name) for name in (*PLAIN, "error_type", "error_code", "error_message", "created_at")]
+
+
+def get_run(db: Database, scope: Scope, sync_id: str) -> RunView:
+    """Raises NotFound: unknown, or another organization's."""
+    with db.session(scope) as session:
+        row = session.execute(select(*COLUMNS).where(Run.sync_id == sync_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no run {sync_id}")
+    return _view(row)
+
+
+def list_runs(db: Database, scope: Scope, wanted: RunFilter, *, limit: int = 10, cursor: str | None = None) -> RunPage:
+    """Newest first. `cursor` is a page's `next_cursor`; runs that start meanwhile do not shift the pages.
+
+    Raises ValidationFailed (cursor).
+    """
+    query = _filtered(select(*COLUMNS), wanted)
+    if cursor is not None:
+        query = query.where(tuple_(Run.created_at, Run.sync_id) < _read_cursor(cursor))
+    with db.session(scope) as session:
+        total = session.execute(_filtered(select(func.count()).select_from(Run), wanted)).scalar_one()
+        rows = session.execute(query.order_by(Run.created_at.desc(), Run.sync_id.desc()).limit(limit + 1)).all()
+    more = _write_cursor(rows[limit - 1]) if len(rows) > limit else None
+    return RunPage([_view(row) for row in rows[:limit]], total, more)
+
+
+def list_changes(db: Database, scope: Scope, sync_id: str, *, limit: int = 10, offset: int = 0) -> Listed:
+    """What the run changed, or, for a dry run, would change; in the order it was done. Raises NotFound.
+
+    Items: stream, external_id, operation (created, updated, deleted), before, after (JSON objects or None).
+    """
+    columns = (RunChange.stream, RunChange.external_id, RunChange.operation, RunChange.before, RunChange.after)
+    with db.session(scope) as session:
+        _check_exists(session, sync_id)
+        total = session.execute(select(func.count()).where(RunChange.sync_id == sync_id)).scalar_one()
+        query = select(*columns).where(RunChange.sync_id == sync_id).order_by(RunChange.id)
+        return Listed(session.execute(query.limit(limit).offset(offset)).all(), total)
+
+
+def list_errors(db: Database, scope: Scope, sync_id: str, *, limit: int = 10, offset: int = 0) -> Listed:
+    """The run's failed records, in the order they failed. Raises NotFound.
+
+    Items: id, stream, external_id, error_type, message, record (JSON), replayable (whether that is what the source
+    sent), created_at, replayed_at.
+    """
+    columns = (
+        DeadLetter.id,
+        DeadLetter.stream,
+        DeadLetter.external_id,
+        DeadLetter.error_type,
+        DeadLetter.message,
+        DeadLetter.record,
+        DeadLetter.replayable,
+        DeadLetter.created_at,
+        DeadLetter.replayed_at,
+    )
+    with db.session(scope) as session:
+        _check_exists(session, sync_id)
+        counted = select(func.count()).select_from(DeadLetter).where(DeadLetter.sync_id == sync_id)
+        query = select(*columns).where(DeadLetter.sync_id == sync_id).order_by(DeadLetter.id)
+        rows = session.execute(query.limit(limit).offset(offset)).all()
+        return Listed(rows, session.execute(counted).scalar_one())
+
+
+def _check_exists(session: Session, sync_id: str) -> None:
+    if session.execute(select(Run.sync_id).where(Run.sync_id == sync_id)).scalar() is None:
+        raise NotFound(f"There is no run {sync_id}")
+
+
+def _filtered(query: Select[Any], wanted: RunFilter) -> Select[Any]:
+    for column, value in ((Run.sync, wanted.sync), (Run.status, wanted.status), (Run.trigger, wanted.trigger)):
+        if value is not None:
+            query = query.where(column == value)
+    return query if wanted.since is None else query.where(Run.created_at >= wanted.since)
+
+
+def _view(row: Row[Any]) -> RunView:
+    error = RunError(row.error_type, row.error_code, row.error_message) if row.error_type else None
+    return RunView(**{name: getattr(row, name) for name in PLAIN}, error=error)
+
+
+def _write_cursor(row: Row[Any]) -> str:
+    text = orjson.dumps([row.created_at.isoformat(), row.sync_id])
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    """Raises ValidationFailed for anything that `_write_cursor` did not make."""
+    try:
+        at, sync_id = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        when = datetime.fromisoformat(at)
+        if when.tzinfo is None or not isinstance(sync_id, str) or "\0" in sync_id:
+            raise ValueError("not a place in the list")
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise ValidationFailed(
+            "The cursor is not one of ours", details={"fields": {"cursor": ["Take it from next_cursor."]}}
+        ) from error
+    return when, sync_id

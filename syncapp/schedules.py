@@ -1,0 +1,173 @@
+"""When syncs run by themselves. The table `schedules` is the truth; beat only ticks.
+
+A schedule's `next_run_at` is None where nothing is to happen: disabled, or the sync is not configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from config.settings import Settings, parse_duration
+from syncapp.db import Database
+from syncapp.definition import Every
+from syncapp.errors import NotFound, ValidationFailed
+from syncapp.models import Schedule
+from syncapp.ports import Clock
+from syncapp.registry import find_sync
+from syncapp.scope import EVERYONE
+
+SHORTEST, LONGEST = 60.0, 31 * 86_400.0
+CRON_FIELDS = 5
+ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def next_run(cron: str | None, interval_seconds: float | None, timezone: str, after: datetime) -> datetime:
+    """The first moment after `after`, in UTC.
+
+    A cron line is read in `timezone` as Debian's cron reads it: a time that the clocks skip runs right after the gap, a
+    time that comes twice runs once, and lines with `*` in the hour or minute follow the real hours.
+    Raises ValueError for a cron line that cannot be read or never comes.
+    """
+    if interval_seconds is not None:
+        return after + timedelta(seconds=interval_seconds)
+    try:
+        found = next(CronSim(cron or "", after.astimezone(ZoneInfo(timezone))), None)
+    except CronSimError as error:
+        raise ValueError(str(error)) from error
+    if found is None:
+        raise ValueError("never comes")
+    return found.astimezone(after.tzinfo)
+
+
+def tick_after(row: Schedule, now: datetime) -> datetime:
+    """The schedule's next run once the one at `next_run_at` is taken: on the schedule's own grid, whenever now is."""
+    planned = row.next_run_at or now
+    if row.interval_seconds is None:
+        return next_run(row.cron, None, row.timezone, max(now, planned))
+    missed = max(0, int((now - planned).total_seconds() // row.interval_seconds))
+    return planned + timedelta(seconds=(missed + 1) * row.interval_seconds)
+
+
+def align_schedules(db: Database, settings: Settings, clock: Clock, defaults: Mapping[str, Every]) -> list[Schedule]:
+    """Adds the rows that are missing, and gives those a next run that should have one. The rows of `defaults`, by name.
+
+    Rows that exist stand, whatever the code says. Raises DatabaseUnavailable.
+    """
+    with db.session(EVERYONE) as session:
+        rows = {row.name: row for row in session.scalars(select(Schedule).where(Schedule.name.in_(defaults)))}
+        for name in defaults.keys() - rows.keys():
+            _seed(session, name, defaults[name])
+            rows[name] = session.get_one(Schedule, name)
+        for row in rows.values():
+            wanted = row.enabled and is_configured(row.name, settings)
+            if wanted != (row.next_run_at is not None):
+                session.refresh(row, with_for_update=True)
+                row.next_run_at = _planned(row, settings, clock())
+        return sorted(rows.values(), key=lambda row: row.name)
+
+
+def change_schedule(
+    db: Database,
+    settings: Settings,
+    clock: Clock,
+    name: str,
+    *,
+    cron: str | None = None,
+    interval: str | float | None = None,
+    enabled: bool | None = None,
+    timezone: str | None = None,
+) -> Schedule:
+    """Changes what is not None. `interval` is in seconds or a duration such as `24h`, and takes the cron line's place.
+
+    A schedule with a new time, or switched on, runs next at that time counted from now. Raises NotFound,
+    ValidationFailed with `details["fields"]`, DatabaseUnavailable.
+    """
+    sync = find_sync(name)
+    with db.session(EVERYONE) as session:
+        _seed(session, name, sync.every)
+        row = session.get_one(Schedule, name, with_for_update=True)
+        before = (row.cron, row.interval_seconds, row.timezone, row.enabled)
+        seconds = _checked(cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
+        if seconds is not None:
+            row.cron, row.interval_seconds = None, seconds
+        elif cron is not None:
+            row.cron, row.interval_seconds = " ".join(cron.split()), None
+        row.timezone = timezone or row.timezone
+        row.enabled = row.enabled if enabled is None else enabled
+        if before != (row.cron, row.interval_seconds, row.timezone, row.enabled):
+            row.next_run_at, row.updated_at = _planned(row, settings, clock()), clock()
+        return row
+
+
+def is_configured(name: str, settings: Settings) -> bool:
+    """False too for a sync that is no longer in the code."""
+    try:
+        return not list(find_sync(name).missing(settings))
+    except NotFound:
+        return False
+
+
+def _seed(session: Session, name: str, every: Every) -> None:
+    seconds = every.interval.total_seconds() if every.interval else None
+    session.execute(
+        insert(Schedule).values(name=name, cron=every.cron, interval_seconds=seconds).on_conflict_do_nothing()
+    )
+
+
+def _planned(row: Schedule, settings: Settings, now: datetime) -> datetime | None:
+    if not row.enabled or not is_configured(row.name, settings):
+        return None
+    return next_run(row.cron, row.interval_seconds, row.timezone, now)
+
+
+def _checked(cron: str | None, interval: str | float | None, timezone: str, effective_cron: str | None) -> float | None:
+    """The interval in seconds, None where none was given. Raises ValidationFailed."""
+    problems: dict[str, list[str]] = {}
+    seconds: float | None = None
+    if cron is not None and interval is not None:
+        problems["interval"] = ["Give either cron or interval, not both."]
+    elif interval is not None:
+        seconds = _read_interval(interval, problems)
+    if not _is_zone(timezone):
+        problems["timezone"] = ["Must be a time zone such as UTC or Europe/Berlin."]
+    elif effective_cron is not None and interval is None and (wrong := _cron_problem(effective_cron, timezone)):
+        problems["cron"] = [wrong]
+    if problems:
+        raise ValidationFailed(f"The schedule is not valid: {', '.join(problems)}", details={"fields": problems})
+    return seconds
+
+
+def _read_interval(interval: str | float, problems: dict[str, list[str]]) -> float | None:
+    try:
+        seconds = parse_duration(interval)
+    except ValueError as error:
+        problems["interval"] = [f"It {error}."]
+        return None
+    if not SHORTEST <= seconds <= LONGEST:
+        problems["interval"] = ["Must be between 60 seconds and 31 days."]
+    return seconds
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # a bad name, a folder of the zone data, an unknown name
+        return False
+    return True
+
+
+def _cron_problem(cron: str, timezone: str) -> str | None:
+    if len(cron.split()) != CRON_FIELDS:
+        return "Must have five fields: minute, hour, day of month, month, day of week."
+    try:
+        next_run(cron, None, timezone, ANY_DAY)
+    except ValueError as error:
+        return f"Cannot be read as a cron line: {error}."
+    return None
