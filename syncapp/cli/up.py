@@ -1,0 +1,248 @@
+"""`syncapp up`: everything on one machine, in the foreground, with our own databases where none are named."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import click
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Settings, SettingsError, load_settings
+from syncapp.cli import programs
+from syncapp.cli.checks import QUEUES
+from syncapp.cli.first_sync import Api, ApiAnswer, FirstSync, row_counts
+from syncapp.db import Database
+from syncapp.embedded.console import Console
+from syncapp.embedded.home import Home, HomeError, is_free
+from syncapp.embedded.postgres import PostgresServer
+from syncapp.embedded.running import record
+from syncapp.embedded.server import Command, Server, ServerFailed, command_line
+from syncapp.embedded.supervisor import Ended, Program, Stage, Supervisor
+from syncapp.embedded.valkey import ValkeyServer
+from syncapp.engine.runtime import utc_now
+from syncapp.errors import SyncError
+from syncapp.migrations.command import upgrade
+from syncapp.queries import count_rows, readiness
+from syncapp.scope import Scope
+
+LOOPBACK = "127.0.0.1"
+PREVIOUS = 20.0  # seconds the processes of an `up` that was killed have to end
+START = 90.0  # seconds a process has to become ready; much more than it needs, for slow machines
+FIRST_SYNC = 30.0  # after that it goes on unseen: an API of millions of records, or one that is slow to say no
+OTHERS = 15.0  # what nobody needs to work is not waited for longer
+
+
+class CannotStart(click.ClickException):
+    """One message that says what is wrong."""
+
+
+@dataclass
+class Stack:
+    """What runs, and the environment its processes share."""
+
+    settings: Settings
+    home: Home
+    supervisor: Supervisor
+    env: dict[str, str]
+    flower_port: int
+    began: float = field(default_factory=time.monotonic)
+
+    def start(self, name: str, argv: tuple[str, ...], *more: str, pass_fds: tuple[int, ...] = ()) -> None:
+        self.supervisor.start(Program(name, lambda: programs.module(argv, self.env, *more, pass_fds=pass_fds)))
+
+    def serve(self, server: Server, stage: Stage) -> str:
+        """Starts PostgreSQL or Valkey and waits for it. Returns its address. Raises ServerFailed."""
+        server.end_orphan()
+        self.supervisor.say(f"{server.name} starts on port {server.port}, its data in {server.data}")
+        server.command()
+        self.supervisor.start(Program(server.name, server.command, stage))
+        if not self.supervisor.wait(server.is_ready, START):
+            raise ServerFailed(f"{server.name} was not ready within {START:g} s")
+        return server.url
+
+
+@click.command("up")
+def up() -> None:
+    """Run everything in the foreground: databases, API, workers, beat, Flower, the demo.
+
+    PostgreSQL and Valkey are our own unless DATABASE_URL and REDIS_URL name some; the demo's upstream runs unless
+    MOCK_API_URL names one. Data lies in SYNCAPP_HOME (.syncapp).
+    """
+    try:
+        settings = load_settings()
+        home = Home(Path(settings.syncapp_home))
+        lock = _lock(home)
+        web = _listen(settings.port, wanted="PORT" in os.environ)
+        with Supervisor(Console(sys.stdout, home.path / "syncapp.log"), lock=lock) as supervisor, web:
+            _run(Stack(settings, home, supervisor, _environment(settings, home, web), settings.flower_port), web)
+    except (SettingsError, HomeError, ServerFailed) as error:
+        raise CannotStart(str(error)) from error
+    except SQLAlchemyError as error:
+        raise CannotStart(f"PostgreSQL cannot be used: {getattr(error, 'orig', None) or error}") from error
+    except Ended:
+        return
+
+
+def _run(stack: Stack, web: socket.socket) -> None:
+    _start_databases(stack)
+    stack.supervisor.say("migrating the database")
+    stack.settings = load_settings(database_url=stack.env.get("DATABASE_URL"), redis_url=stack.env["REDIS_URL"])
+    upgrade(stack.settings.database)
+    _start_demo(stack)
+    record(stack.home, stack.env | {"DATABASE_URL": stack.settings.database})
+    stack.start("web", programs.WEB, "--bind", f"fd://{web.fileno()}", pass_fds=(web.fileno(),))
+    stack.start("worker", programs.SYNC_WORKER)
+    stack.supervisor.start(Program("flower", partial(_flower, stack)))
+    stack.start("light", programs.LIGHT_WORKER)
+    stack.start("beat", programs.BEAT)
+    api = Api(_address(web.getsockname()[1]), stack.env["SYNCAPP_ADMIN_TOKEN"])
+    if not stack.supervisor.wait(api.is_up, START):
+        raise ServerFailed(f"the API did not answer within {START:g} s")
+    # Flower shows only what happens while it looks on: the first sync should be there to see.
+    if not stack.supervisor.wait(lambda: api.shows(_address(stack.flower_port)), OTHERS, every=0.2):
+        stack.supervisor.say("Flower does not answer yet")
+    database = Database(stack.settings.database, pool_size=1, application_name="syncapp-up")
+    try:
+        _sync(stack, api, database)
+        _wait_until_ready(stack, api, database)
+        _report(stack, api, database)
+    finally:
+        database.dispose()
+    stack.supervisor.run()
+
+
+def _lock(home: Home) -> int:
+    """The folder's lock; after a kill, the last processes of the `up` before have a moment to end."""
+    end = time.monotonic() + PREVIOUS
+    while (descriptor := home.lock()) is None:
+        holder = home.read("lock") or ""
+        if (holder.isdigit() and command_line(int(holder))) or time.monotonic() > end:
+            raise HomeError(
+                f"syncapp already runs on {home.path} (process {holder}); SYNCAPP_HOME names another folder"
+            )
+        time.sleep(0.1)
+    return descriptor
+
+
+def _environment(settings: Settings, home: Home, web: socket.socket) -> dict[str, str]:
+    """What every process of ours gets: ours, and what the user left to us."""
+    token = settings.syncapp_admin_token
+    key = settings.syncapp_secret_key
+    return {
+        "LOG_FORMAT": "console",
+        "REMAP_SIGTERM": "SIGQUIT",  # workers end at a page boundary or put their run back, soon
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser",  # on a machine of one's own, as in CI
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "SYNCAPP_HOME": str(home.path),
+        "SYNCAPP_ADMIN_TOKEN": token.get_secret_value() if token else home.secret("admin-token", prefix="syncapp_"),
+        "SYNCAPP_SECRET_KEY": key.get_secret_value() if key else home.secret("secret-key"),
+        "PORT": str(web.getsockname()[1]),
+    }
+
+
+def _start_databases(stack: Stack) -> None:
+    settings, home = stack.settings, stack.home.path
+    if settings.database_url is None and settings.postgres_host is None:
+        stack.env["DATABASE_URL"] = stack.serve(PostgresServer(home), Stage.DATABASE)
+    if settings.redis_url is None:
+        stack.env["REDIS_URL"] = stack.serve(ValkeyServer(home), Stage.BROKER)
+        return
+    try:
+        with redis.Redis.from_url(settings.broker, socket_connect_timeout=5, socket_timeout=5) as client:
+            client.ping()
+    except redis.RedisError as error:
+        raise SettingsError(f"REDIS_URL cannot be used: {error}") from error
+
+
+def _start_demo(stack: Stack) -> None:
+    if stack.settings.mock_api_url is not None:
+        return
+    port = stack.home.port("demo")
+    stack.env |= {
+        "MOCK_API_URL": _address(port),
+        "MOCK_API_KEY": stack.home.secret("demo-api-key"),
+        "MOCK_FALLBACK": os.environ.get("MOCK_FALLBACK", "true"),
+    }
+    stack.supervisor.say(f"MOCK_API_URL is not set: the demo's upstream runs on port {port}")
+    stack.start("demo", programs.DEMO, "--port", str(port))
+
+
+def _flower(stack: Stack) -> Command:
+    """Flower cannot be given a socket as the API is: with FLOWER_PORT unset it moves on where the port is taken."""
+    if "FLOWER_PORT" not in os.environ:
+        ports = range(stack.flower_port, stack.flower_port + 200)
+        stack.flower_port = next((port for port in ports if is_free(port)), stack.flower_port)
+    env = stack.env | {"FLOWER_PORT": str(stack.flower_port), "FLOWER_ADDRESS": LOOPBACK}
+    return programs.module(programs.FLOWER, env)
+
+
+def _sync(stack: Stack, api: Api, database: Database) -> None:
+    """Clients and appointments, before anything else is shown. A failure is said and ends nothing."""
+    say = stack.supervisor.say
+    say("the first sync starts")
+    try:
+        first = FirstSync(api, database, Scope(stack.settings.default_organization_id), say)
+        if not stack.supervisor.wait(first.is_over, FIRST_SYNC, every=0.1):
+            say(f"still syncing after {FIRST_SYNC:g} s, and going on in the background: {', '.join(first.unfinished)}")
+    except (ApiAnswer, SyncError) as error:
+        say(f"the first sync failed: {error}")
+
+
+def _wait_until_ready(stack: Stack, api: Api, database: Database) -> None:
+    """Until work that is accepted will be done; says it, or what is missing."""
+
+    def is_ready() -> bool:
+        # Looked up here until it is true, for each refusal of /readyz is a line in the API's log.
+        return readiness(database, stack.settings, QUEUES, utc_now()).ready and api.is_up("/readyz")
+
+    if stack.supervisor.wait(is_ready, OTHERS, every=0.2):
+        stack.supervisor.say(f"ready after {time.monotonic() - stack.began:.1f} s")
+        return
+    found = readiness(database, stack.settings, QUEUES, utc_now())
+    missing = [name for name, state in found.checks.items() if state != "ok"] or ["API"]
+    stack.supervisor.say(f"not ready yet: {', '.join(missing)}; {api.url}/readyz tells when it is")
+
+
+def _report(stack: Stack, api: Api, database: Database) -> None:
+    say = stack.supervisor.say
+    try:
+        counts = count_rows(database, Scope(stack.settings.default_organization_id))
+        say("in PostgreSQL now: " + ", ".join(row_counts(name, found) for name, found in counts.items()))
+    except SyncError as error:
+        say(f"the rows cannot be counted: {error}")
+    if api.shows(f"{api.url}/"):
+        say(f"dashboard    {api.url}/")
+    say(f"API          {api.url}/docs")
+    say(f"Flower       {_address(stack.flower_port)}  (user admin, password: the admin token)")
+    say(f"admin token  {api.token}", keep=False)
+    say("Ctrl-C ends everything")
+
+
+def _listen(first: int, *, wanted: bool) -> socket.socket:
+    """The API's listening socket, held here so that no other process gets the port and a restart loses no client.
+
+    Takes the next free port where the user named none. Raises HomeError.
+    """
+    for port in [first] if wanted else range(first, first + 200):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    raise HomeError(f"PORT {first} is taken; name another one, or none to take the next that is free")
+
+
+def _address(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}"
