@@ -1,0 +1,114 @@
+"""Runs of every sync (contract, section 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.auth import caller_is_admin, organization, visible
+from api.context import request_id, services
+from api.limits import limited
+from api.openapi import Blueprint
+from api.schemas import examples
+from api.schemas.common import PageArgs
+from api.schemas.runs import (
+    RUN_EXAMPLE,
+    TRIGGERED_EXAMPLE,
+    CancelledSchema,
+    ChangeListSchema,
+    DeadLetterListSchema,
+    RunListArgs,
+    RunListSchema,
+    RunRequestSchema,
+    RunSchema,
+    TriggeredSchema,
+)
+from api.triggers import idempotency, start
+from syncapp import commands, queries
+from syncapp.commands import RunRequest, Triggered
+from syncapp.errors import Forbidden
+
+blueprint = Blueprint("runs", __name__, url_prefix="/api/v1/runs", description="Runs of every sync")
+ONE = "/<sync_id:sync_id>"
+
+
+@blueprint.get("")
+@blueprint.arguments(RunListArgs(), location="query")
+@blueprint.response(200, RunListSchema, example={"items": [RUN_EXAMPLE], "total": 1, "next_cursor": None})
+@blueprint.alt_response(404, "NOT_FOUND")
+def list_runs(args: dict[str, Any]) -> queries.RunPage:
+    """Runs, newest first"""
+    scope = visible(organization_id=args.pop("organization_id", None))
+    page = {name: args.pop(name) for name in ("limit", "cursor") if name in args}
+    return queries.list_runs(services().database, scope, queries.RunFilter(**args), **page)
+
+
+@blueprint.post("")
+@blueprint.arguments(RunRequestSchema(), example={"sync": "clients", "full_refresh": True})
+@blueprint.response(202, TriggeredSchema, example=TRIGGERED_EXAMPLE)
+@limited
+def start_run(body: dict[str, Any]) -> Triggered:
+    """Start a run"""
+    scope = organization(organization_id=body.pop("organization_id", None))
+    if body["allow_mass_delete"] and not caller_is_admin():
+        raise Forbidden("Only an admin may allow a mass delete")
+    return start(scope, [RunRequest(**body)])[0]
+
+
+@blueprint.get(ONE)
+@blueprint.response(200, RunSchema, example=RUN_EXAMPLE)
+@blueprint.alt_response(404, "NOT_FOUND")
+def get_run(sync_id: str) -> queries.RunView:
+    """One run"""
+    return queries.get_run(services().database, visible(), sync_id)
+
+
+@blueprint.get(f"{ONE}/changes")
+@blueprint.arguments(PageArgs(), location="query")
+@blueprint.response(200, ChangeListSchema, example=examples.CHANGES)
+@blueprint.alt_response(404, "NOT_FOUND")
+def list_changes(page: dict[str, int], sync_id: str) -> queries.Listed:
+    """What the run changed, or what a dry run would change"""
+    return queries.list_changes(services().database, visible(), sync_id, **page)
+
+
+@blueprint.get(f"{ONE}/errors")
+@blueprint.arguments(PageArgs(), location="query")
+@blueprint.response(200, DeadLetterListSchema, example=examples.DEAD_LETTERS)
+@blueprint.alt_response(404, "NOT_FOUND")
+def list_errors(page: dict[str, int], sync_id: str) -> queries.Listed:
+    """The records that failed, and why"""
+    return queries.list_errors(services().database, visible(), sync_id, **page)
+
+
+@blueprint.post(f"{ONE}/errors/replay")
+@blueprint.response(202, TriggeredSchema, example=examples.REPLAY)
+@limited
+def replay_errors(sync_id: str) -> Triggered:
+    """Try the records that failed again"""
+    parts, asked = services(), idempotency()
+    run = commands.replay_errors(parts.database, visible(), parts.clock, sync_id, request_id(), asked)
+    parts.dispatch([run])
+    return run
+
+
+@blueprint.post(f"{ONE}/retry")
+@blueprint.response(202, TriggeredSchema, example=examples.RETRY)
+@limited
+def retry_run(sync_id: str) -> Triggered:
+    """Go on with a failed or cancelled run from its checkpoint"""
+    parts, asked = services(), idempotency()
+    run = commands.retry_run(parts.database, visible(), parts.clock, sync_id, request_id(), asked)
+    parts.dispatch([run])
+    return run
+
+
+@blueprint.post(f"{ONE}/cancel")
+@blueprint.response(202, CancelledSchema, example=examples.CANCELLED)
+@blueprint.alt_response(404, "NOT_FOUND")
+@blueprint.alt_response(409, "CONFLICT")
+def cancel_run(sync_id: str) -> dict[str, Any]:
+    """Stop a run at its next page"""
+    parts = services()
+    status = commands.cancel_run(parts.database, visible(), sync_id)
+    message = "The run was cancelled" if status == "cancelled" else "The run stops at its next page"
+    return {"message": message, "sync_id": sync_id, "status": status, "timestamp": parts.clock()}

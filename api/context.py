@@ -1,0 +1,93 @@
+"""What a request works with: the process's services, and who asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+from flask import current_app, g
+
+from api.limits import TriggerLimit
+from config.settings import Settings
+from syncapp.commands import Caller, Triggered
+from syncapp.db import Database
+from syncapp.ports import Clock, Dispatcher
+from syncapp.queries import Health, health
+
+EXTENSION = "syncapp"
+HEALTH_SECONDS = 5.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Services:
+    """One per app. What connects is made by the first request that needs it, hence after the web server has forked."""
+
+    settings: Settings
+    queues: Sequence[str]
+    limit: TriggerLimit
+    make_database: Callable[[], Database]
+    make_dispatcher: Callable[[], Dispatcher]
+    clock: Clock = utc_now
+    _database: Database | None = None
+    _dispatcher: Dispatcher | None = None
+    _making: Lock = field(default_factory=Lock)
+    _health: tuple[float, Health] | None = None
+    _looking: Lock = field(default_factory=Lock)
+
+    @property
+    def database(self) -> Database:
+        with self._making:
+            if self._database is None:
+                self._database = self.make_database()
+            return self._database
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        with self._making:
+            if self._dispatcher is None:
+                self._dispatcher = self.make_dispatcher()
+            return self._dispatcher
+
+    def warm_up(self) -> None:
+        """Opens what the first request would have to wait for. What is away now is opened when it is back."""
+        self.health()
+        self.limit.connect()
+        _ = self.dispatcher
+
+    def dispatch(self, runs: Iterable[Triggered]) -> None:
+        """Sends what a command has just committed. What cannot be sent now, the sweep sends later."""
+        for run in runs:
+            if run.sync_started and not run.repeated:
+                self.dispatcher.dispatch(run.sync_id, run.queue)
+
+    def health(self) -> Health:
+        """At most HEALTH_SECONDS old; while one caller looks, the others wait for what it finds."""
+        with self._looking:
+            if self._health is None or time.monotonic() - self._health[0] > HEALTH_SECONDS:
+                found = health(self.database, self.settings, self.queues, self.clock())
+                self._health = (time.monotonic(), found)
+            return self._health[1]
+
+
+def services() -> Services:
+    found = current_app.extensions[EXTENSION]
+    assert isinstance(found, Services)  # noqa: S101
+    return found
+
+
+def caller() -> Caller:
+    """Who asks. Only for routes that are not open."""
+    found = g.caller
+    assert isinstance(found, Caller)  # noqa: S101
+    return found
+
+
+def request_id() -> str:
+    return str(g.request_id)
