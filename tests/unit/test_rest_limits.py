@@ -1,0 +1,122 @@
+"""429: when to come back, however the API says it. And the limit that all workers share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from syncapp.connectors.rest import RestConfig, RestSource
+from syncapp.demo.server import DemoServer
+from syncapp.errors import CredentialsRefused, RateLimited
+from syncapp.ports import ReadRequest
+from syncapp.records import Page
+from tests.rest import ids, read, rows
+
+NOW = datetime(2025, 6, 30, 12, 0, 0, tzinfo=UTC)
+DATE = "Mon, 30 Jun 2025 12:00:00 GMT"
+EPOCH = int(NOW.timestamp())
+
+
+def refusal(headers: dict[str, str], status: int = 429) -> RateLimited:
+    with DemoServer({"clients": rows(1)}) as server:
+        server.fail("status", status=status, text="slow down", headers={"Date": DATE} | headers)
+        with pytest.raises(RateLimited) as raised:
+            read(server, retries=5)
+        assert len(server.requests) == 1  # never asked again by itself
+        return raised.value
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "17"}, 17),
+        ({"Retry-After": " 17 "}, 17),
+        ({"Retry-After": "0"}, 1),
+        ({"Retry-After": "Mon, 30 Jun 2025 12:01:30 GMT"}, 90),
+        ({"Retry-After": "Mon, 30 Jun 2025 11:00:00 GMT"}, 1),
+        ({"Retry-After": "900000"}, 86_400),
+        ({"Retry-After": "9" * 400}, 60),
+        ({"Retry-After": "soon"}, 60),
+        ({"Retry-After": "soon", "RateLimit-Reset": "20"}, 20),
+        ({"Retry-After": "5", "RateLimit-Reset": "20"}, 5),
+        ({"RateLimit-Reset": "20"}, 20),
+        ({"X-RateLimit-Reset": str(EPOCH + 45)}, 45),
+        ({"X-RateLimit-Reset": str(EPOCH - 45)}, 1),
+        ({"X-RateLimit-Reset": "45"}, 45),
+        ({"X-RateLimit-Reset": str(EPOCH + 10 * 3600)}, 36_000),
+        ({"RateLimit": '"default";r=0;t=33'}, 33),
+        ({"RateLimit": "limit=10, remaining=0, reset=34"}, 34),
+        ({}, 60),
+    ],
+)
+def test_the_wait_that_the_api_names(headers: dict[str, str], seconds: float) -> None:
+    error = refusal(headers)
+    assert error.retry_after == seconds
+    assert error.error_type == "rate_limit_exceeded"
+
+
+def test_our_own_clock_counts_where_the_api_tells_no_time() -> None:
+    with DemoServer({"clients": rows(1)}) as server:
+        server.fail("status", status=429, headers={"Date": "", "X-RateLimit-Reset": str(EPOCH + 45)})
+        config = RestConfig(server.url, "clients")
+        with pytest.raises(RateLimited) as raised:
+            list(RestSource(config, clock=lambda: NOW).read(ReadRequest()))
+        assert raised.value.retry_after == 45
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "30"}, {"X-RateLimit-Remaining": "0", "RateLimit-Reset": "30"}])
+def test_a_403_that_means_a_limit(headers: dict[str, str]) -> None:
+    assert refusal(headers, status=403).retry_after == 30
+
+
+def test_a_403_without_a_limit_is_a_refusal() -> None:
+    with DemoServer({"clients": rows(1)}) as server:
+        server.fail("status", status=403, headers={"X-RateLimit-Remaining": "12"})
+        with pytest.raises(CredentialsRefused):
+            read(server)
+
+
+def test_the_pages_before_a_429_are_delivered_and_the_read_goes_on_there() -> None:
+    with DemoServer({"clients": rows(95)}) as server:
+        server.fail("status", status=429, page=4, headers={"Retry-After": "1"}, times=1)
+        pages: list[Page] = []
+        with pytest.raises(RateLimited):
+            pages.extend(RestSource(RestConfig(server.url, "clients", page_size=10)).read(ReadRequest()))
+        assert ids(pages) == list(range(1, 31))
+        assert ids(read(server, position=pages[-1].position)) == list(range(31, 96))
+
+
+class Allowance:
+    """A shared limit that has so many requests left."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.keys: set[str] = set()
+
+    def acquire(self, key: str) -> None:
+        self.keys.add(key)
+        if self.left <= 0:
+            raise RateLimited("the shared limit", retry_after=7)
+        self.left -= 1
+
+
+def test_every_request_asks_the_shared_limit() -> None:
+    allowance = Allowance(100)
+    with DemoServer({"clients": rows(95)}) as server:
+        server.fail("status", page=3, times=2)
+        config = RestConfig(server.url, "clients", page_size=10, backoff=0.001, rate_limit_key="wellness")
+        assert len(ids(RestSource(config, rate_limit=allowance).read(ReadRequest()))) == 95
+        assert 100 - allowance.left == len(server.requests) == 12
+    assert allowance.keys == {"wellness"}
+
+
+def test_what_was_allowed_is_delivered_before_the_shared_limit_ends_the_read() -> None:
+    allowance = Allowance(5)
+    with DemoServer({"clients": rows(95)}) as server:
+        pages: list[Page] = []
+        limited = RestSource(RestConfig(server.url, "clients", page_size=10), rate_limit=allowance)
+        with pytest.raises(RateLimited, match="the shared limit"):
+            pages.extend(limited.read(ReadRequest()))
+        assert ids(pages) == list(range(1, 51))
+        assert len(server.requests) == 5
