@@ -78,7 +78,7 @@ class Contender:
 
 CONTENDERS = (
     Contender("floor", "raw floor", "benchmarks.floor", "bench_records", ahead=True),
-    Contender("engine", "engine", __import__("os").environ.get("ENG", "benchmarks.engine"), "bench_records"),
+    Contender("engine", "engine", "benchmarks.engine", "bench_records"),
     Contender("dlt-best", "dlt, Arrow + ADBC", "benchmarks.dlt_best", "bench.records", ahead=True, python=DLT_PYTHON),
     Contender("dlt", "dlt, rest_api", "benchmarks.dlt_plain", "bench.records", python=DLT_PYTHON),
 )
