@@ -23,7 +23,10 @@ from syncapp.ports import Destination, ReadRequest, Source, WriteContext
 from syncapp.records import Applied, Batch, Counts
 
 DISTINCT = "SELECT count(*) FROM (SELECT DISTINCT unnest(keys) FROM run_keys WHERE sync_id = %s AND stream = %s) k"
-STATE = "SELECT cursor, last_complete_at FROM stream_states WHERE sync = %s AND organization_id = %s AND stream = %s"
+STATE = """
+SELECT s.cursor, s.last_complete_at, c.next_run_at
+FROM stream_states s LEFT JOIN schedules c ON c.name = s.sync AND c.enabled
+WHERE s.sync = %s AND s.organization_id = %s AND s.stream = %s"""
 
 
 @dataclass(slots=True)
@@ -108,11 +111,13 @@ class StreamRun:
             return
         with self.lease.database.connection() as connection:
             key = (self.work.sync.name, run["organization_id"], self.stream.name)
-            cursor, last_complete = connection.execute(STATE, key).fetchone() or (None, None)
+            cursor, last_complete, next_run = connection.execute(STATE, key).fetchone() or (None, None, None)
         if run["since"] is not None:
             self.progress.since = _iso(run["since"])
             return
-        due = last_complete is None or taken - last_complete >= timedelta(seconds=settings.full_refresh_interval)
+        # Due already where the next run would come too late for it.
+        latest = max(taken, next_run or taken)
+        due = last_complete is None or latest - last_complete > timedelta(seconds=settings.full_refresh_interval)
         self.progress.complete = run["full_refresh"] or due or cursor is None or not self.stream.incremental
         if not self.progress.complete and cursor is not None:
             since = datetime.fromisoformat(cursor) - timedelta(seconds=settings.cursor_overlap)

@@ -70,15 +70,27 @@ def test_cursor_never_passes_the_sources_own_clock(make: MakeWorld) -> None:
     assert world.source.requests[-1].since == "2025-07-01T11:59:00.000000Z"
 
 
-def test_complete_read_comes_when_it_is_due(make: MakeWorld) -> None:
-    world = make([client(n) for n in range(1, 31)])
+@pytest.mark.parametrize(
+    ("hours_ago", "next_in", "enabled", "due"),
+    [(25, 6, False, True), (19, 6, True, True), (17, 6, True, False), (19, 6, False, False), (25, -1, True, True)],
+)
+def test_complete_read_comes_before_it_would_be_late(
+    make: MakeWorld, hours_ago: int, next_in: int, enabled: bool, due: bool
+) -> None:
+    world = make([client(n) for n in range(1, 31)], full_refresh_interval="24h")
     world.sync_once()
-    world.query("UPDATE stream_states SET last_complete_at = now() - interval '25 hours' RETURNING 1")
+    world.query(
+        "INSERT INTO schedules (name, cron, enabled, next_run_at) "
+        "VALUES ('clients', '0 */6 * * *', %s, now() + make_interval(hours => %s)) RETURNING 1",
+        enabled,
+        next_in,
+    )
+    world.query("UPDATE stream_states SET last_complete_at = now() - make_interval(hours => %s) RETURNING 1", hours_ago)
     del world.source.records[0]
-    run = world.sync_once()
-    assert world.source.requests[-1].since is None
-    assert world.counts(run) == (29, 0, 0, 29, 1, 0)
-    assert world.query("SELECT deleted_at IS NOT NULL AS gone FROM clients WHERE external_id = '1'")[0]["gone"]
+    run = world.sync_once(force=not enabled)
+    assert (world.source.requests[-1].since is None) == due
+    assert run["records_deleted"] == due
+    assert world.query("SELECT deleted_at IS NOT NULL AS gone FROM clients WHERE external_id = '1'")[0]["gone"] == due
 
 
 def test_incremental_run_deletes_nothing(make: MakeWorld) -> None:
