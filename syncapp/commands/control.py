@@ -83,9 +83,9 @@ def retry_run(
                 details={"sync_id": sync_id},
             )
         anew = _must_begin_anew(session, old)
-        checkpoint = {} if anew else old.checkpoint
         message = f"Retry of {sync_id} started"
-        values = {"checkpoint": checkpoint, "replay_of": old.replay_of, "retry_of": sync_id}
+        kept = {} if anew else {"checkpoint": old.checkpoint, "source": old.source}
+        values = {"replay_of": old.replay_of, "retry_of": sync_id, **kept}
         answer = _start(session, clock, old, request_id, message, **values)
         if not anew:
             session.execute(COPY_KEYS, {"new": answer.sync_id, "old": sync_id})

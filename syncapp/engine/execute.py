@@ -132,7 +132,7 @@ def _complete(lease: Lease, work: Work) -> str:
     with lease.database.connection() as connection:
         if not run["dry_run"]:
             keep_state(connection, lease, work.finished)
-            if work.source == "live":
+            if work.source == "live" and not run["replay_of"]:  # a replay asks nothing of the source
                 note_reached(connection, run["sync"], run["organization_id"])
         lease.end(connection, RunStatus.COMPLETED)
     return "completed"

@@ -14,6 +14,7 @@ class Progress:
     """The checkpoint of one stream within one run.
 
     number    batches committed so far: a batch that was committed once is never counted twice
+    pages     of the first look, over a run and its retries
     position  where the source goes on, None before the first page
     cursor    the highest cursor read so far
     ceiling   the source's own clock when the read began: the next one must not begin later, whatever the records say
@@ -24,6 +25,7 @@ class Progress:
     """
 
     number: int = 0
+    pages: int = 0
     position: Json | None = None
     since: str | None = None
     complete: bool = False

@@ -97,7 +97,7 @@ class StreamRun:
         """Before anything is deleted, a read of several pages is done a second time: a record that moved from page to
         page while the first one went on is there the second time. Raises MassDeleteRefused."""
         progress = self.progress
-        if not progress.complete or progress.looking_again or self.step.pages < 2 or progress.doubt():
+        if not progress.complete or progress.looking_again or progress.pages == 1 or progress.doubt():
             return False
         with self.lease.database.connection() as connection:
             return self._check_missing(connection, self._context(progress.number)) > 0
@@ -160,6 +160,7 @@ class StreamRun:
         if progress.looking_again:
             self._write_look(progress, collected)
             return
+        progress.pages += collected.pages
         progress.cursor = _latest(progress.cursor, collected.cursor)
         progress.note_page(page)
         keyless = sum(failure.key is None for failure in collected.batch.failures)

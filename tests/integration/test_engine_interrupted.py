@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
 from syncapp.commands import cancel_run, replay_errors, retry_run
+from syncapp.definition import Policy
+from syncapp.engine import commit
+from syncapp.engine.lease import LeaseLost
 from syncapp.engine.runtime import utc_now
 from syncapp.errors import CircuitOpen, Conflict, ConnectionFailed, RateLimited
-from syncapp.testing import DictDestination
-from tests.integration.engine import DEFAULT, MakeWorld, always, client, fail_once_at
+from syncapp.sweep import reap
+from syncapp.testing import DictDestination, ListSource
+from tests.integration.engine import DEFAULT, MakeWorld, World, always, client, fail_once_at
 
 
 def test_an_interrupted_run_goes_on_from_the_last_batch(make: MakeWorld) -> None:
@@ -141,6 +146,16 @@ def test_the_circuit_opens_after_failures_in_a_row_and_closes_on_success(make: M
     assert world.sync_once()["status"] == "completed"
 
 
+def test_a_replay_says_nothing_about_the_source(make: MakeWorld) -> None:
+    world = make([client(1, email=[])], worker_max_retries=0)
+    first = world.sync_once()
+    world.source.before_page = always(ConnectionFailed("down"))
+    world.sync_once()
+    answer = replay_errors(world.database, DEFAULT, utc_now, first["sync_id"])
+    assert world.execute(answer.sync_id) == "completed"
+    assert world.query("SELECT failures FROM circuits") == [{"failures": 1}]
+
+
 def test_a_retried_run_goes_on_from_the_checkpoint(make: MakeWorld) -> None:
     world = make([client(n) for n in range(1, 61)], worker_max_retries=0)
     world.source.before_page = fail_once_at(4, ConnectionFailed("cut"))
@@ -153,6 +168,48 @@ def test_a_retried_run_goes_on_from_the_checkpoint(make: MakeWorld) -> None:
     assert len(world.rows()) == 60
     with pytest.raises(Conflict):
         retry_run(world.database, DEFAULT, utc_now, answer.sync_id)
+
+
+def lose_after_batch(world: World, monkeypatch: pytest.MonkeyPatch, number: int, sync_id: str) -> None:
+    """Works on the run until its worker is lost with what comes after that batch; no other takes it up in time."""
+    write = commit.write_checkpoint
+
+    def write_until_lost(connection: Any, lease: Any, stream: str, expected: int, values: Any) -> None:
+        if expected == number:
+            raise LeaseLost
+        write(connection, lease, stream, expected, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "write_checkpoint", write_until_lost)
+        assert world.execute(sync_id) == "skipped"
+    world.query("UPDATE sync_runs SET attempt = 99, lease_expires_at = now() WHERE sync_id = %s RETURNING 1", sync_id)
+    assert reap(world.database, world.settings) == 1
+
+
+def test_the_retry_of_a_mock_run_is_a_mock_run(make: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make([client(1)], mock_fallback=True)
+    world.policy, world.mock = Policy(mock_fallback=True), ListSource([client(7), client(8)])
+    world.source.before_page = always(ConnectionFailed("down"))
+    sync_id = world.trigger()
+    lose_after_batch(world, monkeypatch, 1, sync_id)
+    answer = retry_run(world.database, DEFAULT, utc_now, sync_id)
+    assert world.execute(answer.sync_id) == "completed"
+    assert world.run(answer.sync_id)["source"] == "mock"
+    assert {key: row["is_mock"] for key, row in world.rows().items()} == {"7": True, "8": True}
+
+
+def test_a_retry_from_the_last_page_looks_again_before_it_deletes(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make([client(n) for n in range(1, 31)])
+    world.sync_once()
+    del world.source.records[0]
+    sync_id = world.trigger(full_refresh=True)
+    lose_after_batch(world, monkeypatch, 3, sync_id)
+    world.source.records.insert(0, client(1))  # it had only moved from one page to another
+    answer = retry_run(world.database, DEFAULT, utc_now, sync_id)
+    assert world.execute(answer.sync_id) == "completed"
+    assert len(world.rows()) == 30
 
 
 def test_dead_letters_are_replayed_once_and_never_over_newer_rows(make: MakeWorld) -> None:
