@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,6 +10,13 @@ from typing import Any
 MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
 US_FORMATS = ("%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y")
 ISO_12_HOURS = ("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p")
+# The library that reads it passes over what it does not know: PM, or a zone of another name.
+RFC_2822 = re.compile(
+    r"((mon|tue|wed|thu|fri|sat|sun)\s*,\s*)?"
+    r"\d{1,2}\s+(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\s+(\d{4}|\d{2})\s+\d{1,2}:\d{2}(:\d{2})?"
+    r"(\s+([+-]\d{2}[0-5]\d|utc?|gmt|z|[ecmp][sd]t)(\s*\([^()]*\))?)?",
+    re.ASCII | re.IGNORECASE,
+)
 YEARS = range(1900, 2200)
 
 
@@ -48,10 +56,9 @@ def _parse_text(text: str) -> datetime:
             return datetime.strptime(text, form)  # noqa: DTZ007  (the caller adds the zone)
         except ValueError:
             continue
-    try:
-        return parsedate_to_datetime(text)
-    except (ValueError, IndexError, TypeError):
-        raise ValueError("a time in a form that is not known") from None
+    if RFC_2822.fullmatch(text) is None:
+        raise ValueError("a time in a form that is not known")
+    return parsedate_to_datetime(text.replace("-0000", "+0000"))  # UTC both; the first would come without a zone
 
 
 def _from_epoch(number: float) -> datetime:

@@ -33,6 +33,13 @@ EXPECTED = "2025-06-30T14:00:00.000000Z"
         "06/30/2025 14:00",
         "Mon, 30 Jun 2025 14:00:00 GMT",
         "Mon, 30 Jun 2025 16:00:00 +0200",
+        "Mon, 30 Jun 2025 16:00:00 +0200 (CEST)",
+        "30 Jun 2025 14:00 UT",
+        "mon, 30 jun 2025 14:00:00 utc",
+        "30 Jun 25 14:00:00 Z",
+        "Mon, 30 Jun 2025 10:00:00 EDT",
+        "Mon, 30 Jun 2025 06:00:00 PST",
+        "Mon, 30 Jun 2025 14:00:00",
         1751292000,
         1751292000.0,
         1751292000000,
@@ -44,9 +51,13 @@ def test_every_form_means_the_same_moment(value: Any) -> None:
     assert utc_text(value, UTC) == EXPECTED
 
 
-@pytest.mark.parametrize("value", ["2025-06-30 16:00", "06/30/2025 4:00 PM", "2025-06-30T16:00:00"])
+@pytest.mark.parametrize("value", ["2025-06-30 16:00", "06/30/2025 4:00 PM", "2025-06-30T16:00:00", "30 Jun 2025 16:00"])
 def test_a_time_without_a_zone_is_in_the_sources_zone(value: str) -> None:
     assert utc_text(value, ZoneInfo("Europe/Berlin")) == EXPECTED
+
+
+def test_a_local_time_that_nobody_knows_is_utc() -> None:
+    assert utc_text("Mon, 30 Jun 2025 14:00:00 -0000", ZoneInfo("Europe/Berlin")) == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -62,6 +73,15 @@ def test_a_time_without_a_zone_is_in_the_sources_zone(value: str) -> None:
         "2025-06-30T25:00:00Z",
         "2025-06-30T14:00:60Z",
         "2025-06-30t14:00:60z",
+        "June 30, 2025 2:00 PM",
+        "30 Jun 2025 2:00 PM",
+        "Mon, 30 Jun 2025 2:00:00 PM +0000",
+        "Mon, 30 Jun 2025 14:00:00 CET",
+        "Mon, 30 Jun 2025 14:00:00 (CEST)",
+        "Mon, 30 Jun 2025 14:00:00 K",
+        "Mon, 30 Jun 2025 14:00:00 +2500",
+        "31 Jun 2025 14:00:00 GMT",
+        "30 Jun 2025 24:00 GMT",
         True,
         None,
         [],
