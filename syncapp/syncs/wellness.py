@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,8 +19,10 @@ from syncapp.fields import is_removed, read_key, read_text, read_time
 from syncapp.merge.table import Table
 from syncapp.models import Appointment, Client
 from syncapp.records import Row
+from syncapp.times import utc_text
 
 TIME_FIELDS = ("starts_at", "start_time", "scheduled_at", "time")
+MIDNIGHT = re.compile(r"[T ]00:00(:00(\.0+)?)?(Z|[+-]\d\d:?\d\d)?$", re.ASCII | re.IGNORECASE)
 
 CLIENT_TABLE = Table.of(Client)
 APPOINTMENT_TABLE = Table.of(Appointment, client_id=CLIENT_TABLE)
@@ -69,9 +73,10 @@ def normalize_appointments(context: SourceContext) -> Normalize:
         updated = read_time(record.get("updated_at"), "updated_at", key, zone)
         removed = is_removed(record)
         client = record.get("client")
-        related = {"client_id": _nested(normalize_client, client, key)} if client is not None else None
+        nested = isinstance(client, dict) and client.get("id") not in (None, "")
+        related = {"client_id": _nested(normalize_client, client, key)} if nested else None
         client_key = related["client_id"].key if related else _client_key(record, key, removed)
-        starts = read_time(_start(record), "the appointment's time", key, zone)
+        starts = _read_start(record, key, zone)
         if starts is None and not removed:
             raise InvalidRecord("the appointment has no time", external_id=key)
         values = (client_key, read_text(record, "status", key), starts, updated)
@@ -96,11 +101,16 @@ def _client_key(record: dict[str, Any], key: str, removed: bool) -> str | None:
         raise InvalidRecord(error.message, external_id=key) from None
 
 
-def _start(record: dict[str, Any]) -> Any:
-    """The appointment's time under whichever name it stands, or `date` and `time` put together."""
-    if record.get("date") and isinstance(record.get("time"), str):
-        return f"{record['date']} {record['time']}"
-    return next((record[name] for name in TIME_FIELDS if record.get(name) not in (None, "")), None)
+def _read_start(record: dict[str, Any], key: str, zone: tzinfo) -> str | None:
+    """The appointment's time under whichever name it stands; put together with `date` where it is no time alone."""
+    value = next((record[name] for name in TIME_FIELDS if record.get(name) not in (None, "")), None)
+    date = record.get("date")
+    if isinstance(date, str) and isinstance(value, str):
+        try:
+            return utc_text(value, zone)
+        except ValueError:
+            value = f"{MIDNIGHT.sub('', date)} {value}"
+    return read_time(value, "the appointment's time", key, zone)
 
 
 def missing(settings: Settings) -> Iterable[str]:

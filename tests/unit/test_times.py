@@ -51,7 +51,9 @@ def test_every_form_means_the_same_moment(value: Any) -> None:
     assert utc_text(value, UTC) == EXPECTED
 
 
-@pytest.mark.parametrize("value", ["2025-06-30 16:00", "06/30/2025 4:00 PM", "2025-06-30T16:00:00", "30 Jun 2025 16:00"])
+@pytest.mark.parametrize(
+    "value", ["2025-06-30 16:00", "06/30/2025 4:00 PM", "2025-06-30T16:00:00", "30 Jun 2025 16:00"]
+)
 def test_a_time_without_a_zone_is_in_the_sources_zone(value: str) -> None:
     assert utc_text(value, ZoneInfo("Europe/Berlin")) == EXPECTED
 

@@ -54,6 +54,15 @@ def test_marks_that_are_not_set(mark: dict[str, Any]) -> None:
         {"date": "2025-06-30", "time": "14:00"},
         {"date": "06/30/2025", "time": "2:00 PM"},
         {"date": "2025-06-30", "time": "2:00 PM"},
+        {"date": "2025-06-30", "time": "14:00+02:00"},
+        {"date": "2025-06-30", "time": "2025-06-30T14:00:00"},
+        {"date": "2025-06-30", "time": 1751284800},
+        {"date": "2025-06-30", "start_time": "14:00"},
+        {"date": "2025-06-30", "starts_at": "14:00:00"},
+        {"date": "06/30/2025", "scheduled_at": "2:00 PM"},
+        {"date": "2025-06-30T00:00:00Z", "time": "14:00"},
+        {"date": "2025-06-30T00:00:00.000+02:00", "time": "14:00"},
+        {"date": "2025-06-30 00:00", "time": "2:00 PM"},
         {"starts_at": None, "time": "2025-06-30T12:00:00Z"},
     ],
 )
@@ -68,11 +77,20 @@ def test_a_nested_client_comes_along() -> None:
     assert row.related["client_id"].values[0] == "Ada"
 
 
+@pytest.mark.parametrize("nested", [{}, {"name": "no id"}, {"id": None}, {"id": ""}, "Ada", []])
+def test_a_nested_client_without_an_id_leaves_the_client_id(nested: Any) -> None:
+    row = appointment({"id": 1, "client_id": 7, "client": nested, "starts_at": "2025-06-30T14:00:00"})
+    assert (row.values[0], row.related) == ("7", None)
+
+
 @pytest.mark.parametrize(
     "record",
     [
         {},
         {"id": 1, "client_id": 2},
+        {"id": 1, "client_id": 2, "date": "2025-06-30"},
+        {"id": 1, "client_id": 2, "time": "14:00"},
+        {"id": 1, "client_id": 2, "date": "2025-06-29T22:00:00Z", "time": "14:00"},
         {"id": 1, "client_id": 2, "time": "soon"},
         {"id": 1, "starts_at": 1751284800},
         {"id": 1, "client": {"name": "no id"}, "starts_at": 1751284800},
