@@ -1,4 +1,7 @@
-"""How a sync has fared, from its runs. Dry runs never count, and a run that made its records up is no success."""
+"""How a sync has fared, from its runs. A run that made its records up is no success.
+
+Dry runs never count, nor do replays, which read no source.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from syncapp.records import RunStatus
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 ENDED = (RunStatus.COMPLETED, RunStatus.FAILED)
+COUNTS = (Run.dry_run.is_(False), Run.replay_of.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def read_history(session: Session, names: Sequence[str], now: datetime) -> dict[
 
 def _latest(syncs: Subquery, value: Any, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
     """`value` of the newest run that meets the conditions."""
-    found = select(value).where(Run.sync == syncs.c.sync, Run.dry_run.is_(False), *conditions)
+    found = select(value).where(Run.sync == syncs.c.sync, *COUNTS, *conditions)
     return found.order_by(Run.created_at.desc()).limit(1).correlate(syncs).scalar_subquery()
 
 
@@ -78,7 +82,7 @@ def _rate(syncs: Subquery, since: datetime) -> ScalarSelect[Any]:
     good = func.count().filter(Run.status == RunStatus.COMPLETED, Run.source == "live")
     return (
         select(good.cast(Float) / func.nullif(func.count(), 0))
-        .where(Run.sync == syncs.c.sync, Run.dry_run.is_(False), Run.status.in_(ENDED), Run.completed_at >= since)
+        .where(Run.sync == syncs.c.sync, *COUNTS, Run.status.in_(ENDED), Run.completed_at >= since)
         .correlate(syncs)
         .scalar_subquery()
     )
@@ -90,7 +94,7 @@ def _failures_since(syncs: Subquery, since: ScalarSelect[Any]) -> ScalarSelect[A
         .select_from(Run)
         .where(
             Run.sync == syncs.c.sync,
-            Run.dry_run.is_(False),
+            *COUNTS,
             Run.status == RunStatus.FAILED,
             Run.created_at > func.coalesce(since, literal("-infinity").cast(Run.created_at.type)),
         )

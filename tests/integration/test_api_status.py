@@ -99,9 +99,16 @@ class TestWellness:
         add_ended(api, "sync_g", 8 * DAY, "failed", error_type="invalid_data_format")
         assert (clients(api)["success_rate_24h"], clients(api)["success_rate_7d"]) == (0.5, 0.6)
 
-    def test_a_dry_run_counts_for_nothing(self, api: Api) -> None:
-        add_ended(api, "sync_a", HOUR, dry_run=True)
+    @pytest.mark.parametrize("marks", [{"dry_run": True}, {"replay_of": "sync_x"}])
+    @pytest.mark.parametrize("status", ["completed", "failed"])
+    def test_what_reads_no_source_for_good_counts_for_nothing(
+        self, api: Api, status: str, marks: dict[str, Any]
+    ) -> None:
+        add_ended(api, "sync_a", HOUR, status, **marks)
         assert {clients(api)[name] for name in RESOURCE - {"counts"}} == {None}
+        add_ended(api, "sync_failed", 2 * HOUR, "failed", error_type="api_connection_failed")
+        assert clients(api)["success_rate_24h"] == 0.0
+        assert api.get("/api/v1/health").get_json()["dependencies"]["external_api"] == "unhealthy"
 
     def test_mock_data_is_no_success(self, api: Api) -> None:
         add_ended(api, "sync_a", 2 * HOUR)
