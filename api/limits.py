@@ -49,7 +49,7 @@ class TriggerLimit:
         self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._everywhere = self._here
         if settings.redis_url is not None:
-            self._everywhere = SlidingWindowCounterRateLimiter(storage_from_string(settings.redis_url, **OPTIONS))
+            self._everywhere = SlidingWindowCounterRateLimiter(storage_from_string(settings.broker, **OPTIONS))
         self._ask_again_at = 0.0
 
     def connect(self) -> None:

@@ -8,6 +8,8 @@ import pytest
 import redis
 from limits.storage import RedisStorage
 
+from api.limits import TriggerLimit
+from config.settings import Settings
 from syncapp.embedded.valkey import ValkeyServer
 from tests.integration.api import Api, check_error, open_api, paused
 
@@ -64,6 +66,13 @@ def test_with_redis_down_it_holds_in_the_process(database_url: str) -> None:
         use_up(api, 3)
         check_error(api.post(TRIGGER), 429, "rate_limit_exceeded")
         assert api.get("/api/v1/runs").status_code == 200
+
+
+@pytest.mark.parametrize(("dyno", "policy"), [("web.1", "none"), (None, "required")])
+def test_over_tls_it_trusts_whom_the_broker_trusts(dyno: str | None, policy: str) -> None:
+    """Heroku's Redis shows a certificate that it signed itself."""
+    limit: Any = TriggerLimit(Settings(redis_url="rediss://127.0.0.1:9/0", dyno=dyno))
+    assert limit._everywhere.storage.storage.connection_pool.connection_kwargs["ssl_cert_reqs"] == policy
 
 
 def test_a_silent_redis_is_asked_rarely(
