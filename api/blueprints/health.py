@@ -29,7 +29,7 @@ def alive() -> dict[str, str]:
 def ready() -> tuple[dict[str, Any], int]:
     """Whether work that is accepted will be done"""
     parts = services()
-    found = queries.readiness(parts.database, parts.settings, parts.queues, parts.clock())
+    found = queries.readiness(parts.database, parts.settings, parts.queues)
     answer = {"status": "ready" if found.ready else "not_ready", "checks": found.checks, "queues": found.queues}
     return answer, 200 if found.ready else 503
 

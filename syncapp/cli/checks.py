@@ -133,7 +133,7 @@ def check_redis(settings: Settings) -> Check:
 
 def check_processes(database: Database, settings: Settings) -> Iterator[Check]:
     """A worker for each queue, and a scheduler that ticks."""
-    seen = readiness(database, settings, QUEUES, utc_now())
+    seen = readiness(database, settings, QUEUES)
     for queue in QUEUES:
         if seen.queues[queue] == OK:
             yield Check(f"queue {queue}", OK, "a worker drains it")

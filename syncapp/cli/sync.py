@@ -109,7 +109,7 @@ def hand_over(app: App, started: Triggered, *, wait: bool, changes: int = CHANGE
     """Leaves a new run to the workers. With `wait` follows it: raises Failed unless it completes."""
     if started.sync_started:
         leave_to_sweep(app.database, started.sync_id)
-    if readiness(app.database, app.settings, (started.queue,), utc_now()).queues[started.queue] != "ok":
+    if readiness(app.database, app.settings, (started.queue,)).queues[started.queue] != "ok":
         note(f"No worker drains the queue {started.queue}: the run waits for one. `make up` or `syncapp up` starts all")
     if wait:
         follow(app, started.sync_id, changes=changes)

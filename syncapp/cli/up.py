@@ -26,7 +26,6 @@ from syncapp.embedded.running import record
 from syncapp.embedded.server import Command, Server, ServerFailed, command_line
 from syncapp.embedded.supervisor import Ended, Program, Stage, Supervisor
 from syncapp.embedded.valkey import ValkeyServer
-from syncapp.engine.runtime import utc_now
 from syncapp.errors import SyncError
 from syncapp.migrations.command import upgrade
 from syncapp.queries import count_rows, readiness
@@ -201,12 +200,12 @@ def _wait_until_ready(stack: Stack, api: Api, database: Database) -> None:
 
     def is_ready() -> bool:
         # Looked up here until it is true, for each refusal of /readyz is a line in the API's log.
-        return readiness(database, stack.settings, QUEUES, utc_now()).ready and api.is_up("/readyz")
+        return readiness(database, stack.settings, QUEUES).ready and api.is_up("/readyz")
 
     if stack.supervisor.wait(is_ready, OTHERS, every=0.2):
         stack.supervisor.say(f"ready after {time.monotonic() - stack.began:.1f} s")
         return
-    found = readiness(database, stack.settings, QUEUES, utc_now())
+    found = readiness(database, stack.settings, QUEUES)
     missing = [name for name, state in found.checks.items() if state != "ok"] or ["API"]
     stack.supervisor.say(f"not ready yet: {', '.join(missing)}; {api.url}/readyz tells when it is")
 

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -52,7 +52,7 @@ def _head() -> str:
     return head()
 
 
-def readiness(db: Database, settings: Settings, queues: Sequence[str], now: datetime) -> Readiness:
+def readiness(db: Database, settings: Settings, queues: Sequence[str]) -> Readiness:
     """Ready: PostgreSQL and Redis answer, each queue has a live worker, a scheduler ticks, migrations are current."""
     served: set[str] = set()
     scheduler = migrated = False
@@ -60,7 +60,7 @@ def readiness(db: Database, settings: Settings, queues: Sequence[str], now: date
         with db.session(EVERYONE) as session:
             migrated = MigrationContext.configure(session.connection()).get_current_revision() == _head()
             if migrated:
-                served, scheduler = _alive(session, now)
+                served, scheduler = _alive(session)
         reached = True
     except DatabaseUnavailable:
         reached = False
@@ -80,7 +80,7 @@ def readiness(db: Database, settings: Settings, queues: Sequence[str], now: date
 
 def health(db: Database, settings: Settings, queues: Sequence[str], now: datetime) -> Health:
     """The dependencies' states, and the worst of them; an upstream's only from runs that were made anyway."""
-    ready = readiness(db, settings, queues, now)
+    ready = readiness(db, settings, queues)
     served = list(ready.queues.values())
     dependencies = {
         "database": "healthy" if _can_ask(ready) else "unhealthy",
@@ -111,9 +111,9 @@ def ping_redis(settings: Settings, seconds: float = 1.0) -> bool:
         client.close()
 
 
-def _alive(session: Session, now: datetime) -> tuple[set[str], bool]:
-    """The queues that live workers drain, and whether a scheduler ticks."""
-    seen = session.scalars(select(Process).where(Process.seen_at > now - SEEN_WITHIN)).all()
+def _alive(session: Session) -> tuple[set[str], bool]:
+    """The queues that live workers drain, and whether a scheduler ticks. They report by PostgreSQL's clock."""
+    seen = session.scalars(select(Process).where(Process.seen_at > func.now() - SEEN_WITHIN)).all()
     queues = {queue for process in seen if process.kind == "worker" for queue in process.queues}
     return queues, any(process.kind == "scheduler" for process in seen)
 

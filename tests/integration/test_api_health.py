@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from api.context import EXTENSION
 from syncapp.embedded.postgres import PostgresServer
 from syncapp.embedded.valkey import ValkeyServer
 from tests.integration.api import Api, add_ended, ago, open_api, paused
@@ -32,6 +33,15 @@ class TestReadiness:
         assert (answer.status_code, answer.get_json()["status"]) == (200, "ready")
         assert set(answer.get_json()["checks"]) == {"database", "redis", "migrations", "scheduler", "workers"}
         assert answer.get_json()["queues"] == {"sync": "ok", "default": "ok", "mailers": "ok"}
+
+    @pytest.mark.parametrize("skew", [-HOUR, HOUR])
+    def test_the_clock_of_the_api_decides_nothing(self, api: Api, skew: timedelta) -> None:
+        api.app.extensions[EXTENSION].clock = lambda: ago(skew)
+        be_alive(api, span=timedelta(seconds=20))
+        assert self.failed(api) == {"workers", "scheduler"}
+        api.execute("UPDATE processes SET seen_at = now()")
+        assert api.get("/readyz", token=None).status_code == 200
+        assert api.get("/api/v1/health", token=None).get_json()["dependencies"]["queues"] == "healthy"
 
     def failed(self, api: Api) -> set[str]:
         answer = api.get("/readyz", token=None)
