@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -12,8 +13,9 @@ from flask import current_app, g
 
 from api.limits import TriggerLimit
 from config.settings import Settings
-from syncapp.commands import Caller, Triggered
+from syncapp.commands import Caller, Triggered, leave_to_sweep
 from syncapp.db import Database
+from syncapp.errors import DatabaseUnavailable
 from syncapp.ports import Clock, Dispatcher
 from syncapp.queries import Health, health
 
@@ -62,10 +64,11 @@ class Services:
         _ = self.dispatcher
 
     def dispatch(self, runs: Iterable[Triggered]) -> None:
-        """Sends what a command has just committed. What cannot be sent now, the sweep sends later."""
+        """Sends what a command has just committed. What cannot be sent now, the next sweep sends."""
         for run in runs:
-            if run.sync_started and not run.repeated:
-                self.dispatcher.dispatch(run.sync_id, run.queue)
+            if run.sync_started and not run.repeated and not self.dispatcher.dispatch(run.sync_id, run.queue):
+                with suppress(DatabaseUnavailable):  # it is accepted all the same; a later sweep finds it
+                    leave_to_sweep(self.database, run.sync_id)
 
     def health(self) -> Health:
         """At most HEALTH_SECONDS old; while one caller looks, the others wait for what it finds."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from syncapp.errors import DatabaseUnavailable
 from tests.integration.api import TIME, Api, check_error, open_api
 
 ANSWER = {"message", "sync_started", "sync_id", "organization_id", "timestamp"}
@@ -193,7 +194,16 @@ class TestUnreachable:
         api.dispatcher.reachable = False
         answer = api.post("/api/v1/sync/clients")
         assert (answer.status_code, answer.get_json()["sync_started"]) == (202, True)
-        assert [run["status"] for run in api.runs()] == ["starting"]
+        [run] = api.runs()
+        assert (run["status"], run["dispatched_at"]) == ("starting", None)  # the next sweep sends it
+
+    def test_a_database_that_goes_down_after_the_commit(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        def be_down(*_: Any) -> None:
+            raise DatabaseUnavailable("gone")
+
+        monkeypatch.setattr("api.context.leave_to_sweep", be_down)
+        api.dispatcher.reachable = False
+        assert api.post("/api/v1/sync/clients").status_code == 202
 
     def test_a_database_that_is_down(self, redis_url: str) -> None:
         with open_api("postgresql+psycopg://nobody@127.0.0.1:9/nothing", redis_url) as api:
