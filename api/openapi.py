@@ -106,6 +106,8 @@ class Blueprint(flask_smorest.Blueprint):
         if marks["is_trigger"]:
             statuses += [404, 409, 429]
             doc.setdefault("parameters", []).append(deepcopy(KEY_PARAMETER))
+        if "requestBody" in doc:
+            statuses += [413, 415]
         for status in statuses:
             doc["responses"].setdefault(status, HTTPStatus(status).name)
         return doc

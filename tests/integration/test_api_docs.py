@@ -85,6 +85,7 @@ def test_operations(document: dict[str, Any]) -> None:
         assert any(status.startswith("2") for status in statuses)
         if operation.get("security") != []:
             assert {"401", "403"} <= statuses
+        assert ({"413", "415"} <= statuses) == ("requestBody" in operation), path
         if "202" in statuses and not path.endswith("/cancel"):
             assert {"404", "409", "422", "429"} <= statuses, (method, path)
 
