@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from syncapp.errors import InvalidRecord
-from syncapp.merge.encode import Encoded, array_text, encode_line, hash_salt, row_hash
+from syncapp.merge.encode import Encoded, Hashed, array_text, encode_line, hash_row, hash_salt, have_right_types
 from syncapp.merge.statements import Statements
 from syncapp.merge.table import Table
 from syncapp.merge.write import Writer
@@ -46,7 +46,7 @@ class TableDestination:
         self._long_copies = 2 * len(changed) > len(live)  # the next batch is likely to be as this one
         writer = Writer(self.sql, connection, context, applied, batch.before_wait)
         created, updated = writer.write(changed, known)
-        absent = {key: 0 for key in removed if key not in known and not context.keep_newer}
+        absent = {key: Hashed(0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:
             # What was removed before we ever saw it becomes a deleted row: others may refer to it.
             writer.write(self._encode(batch, absent, known, applied.failures), known)
@@ -63,9 +63,11 @@ class TableDestination:
         )
         return applied
 
-    def _hash(self, batch: Batch, context: WriteContext, failures: list[Failure]) -> tuple[dict[str, int], list[str]]:
+    def _hash(
+        self, batch: Batch, context: WriteContext, failures: list[Failure]
+    ) -> tuple[dict[str, Hashed], list[str]]:
         """The hashes of the rows by key, and the keys that the source marks as removed."""
-        live: dict[str, int] = {}
+        live: dict[str, Hashed] = {}
         removed: list[str] = []
         table, salt = self.table, hash_salt(self.table, mock=context.mock)
         for key, (row, record) in batch.rows.items():
@@ -75,7 +77,7 @@ class TableDestination:
                 elif row.deleted:
                     removed.append(key)
                 else:
-                    live[key] = row_hash(table, row, salt)
+                    live[key] = hash_row(table, row, salt)
             except InvalidRecord as error:
                 failures.append(Failure(key, error.error_type, error.message, record))
         return live, removed
@@ -84,7 +86,7 @@ class TableDestination:
         self,
         connection: Connection,
         context: WriteContext,
-        live: Mapping[str, int],
+        live: Mapping[str, Hashed],
         removed: Sequence[str],
         failures: Sequence[Failure],
     ) -> dict[str, int | None]:
@@ -106,14 +108,21 @@ class TableDestination:
         connection.execute(KEEP_KEYS, (context.sync_id, context.stream, context.number, array_text(keys)))
 
     def _encode(
-        self, batch: Batch, live: dict[str, int], known: Mapping[str, int | None], failures: list[Failure]
+        self, batch: Batch, live: dict[str, Hashed], known: Mapping[str, int | None], failures: list[Failure]
     ) -> list[Encoded]:
         """The rows that differ from what is known. Those that turn out bad leave `live`."""
-        changed = []
-        for key in [key for key, number in live.items() if known.get(key) != number]:
+        table, changed = self.table, []
+        keys = [key for key, hashed in live.items() if known.get(key) != hashed.hash]
+        if not keys:
+            return []
+        right = have_right_types(table, [batch.rows[key][0].values for key in keys])
+        for key in keys:
             row, record = batch.rows[key]
+            number, data = live[key]
             try:
-                changed.append(Encoded(row, record, encode_line(self.table, key, row.values), live[key]))
+                changed.append(
+                    Encoded(row, record, encode_line(table, key, row.values, data if right else b""), number)
+                )
             except InvalidRecord as error:
                 del live[key]
                 failures.append(Failure(key, error.error_type, error.message, record))

@@ -1,8 +1,12 @@
-"""Rows as lines of PostgreSQL's COPY text format, and the hashes that tell which of them have to travel at all."""
+"""Rows as lines of PostgreSQL's COPY, and the hashes that tell which of them have to travel at all.
+
+JSON's writer makes both at once: an array of a row's key and values is, without its brackets, a line of CSV whose
+quotes are escaped with backslashes. Only what the two forms do not share is written by hand: control characters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -10,45 +14,56 @@ import orjson
 from xxhash import xxh3_64_intdigest
 
 from syncapp.errors import InvalidRecord
-from syncapp.merge.table import Table
+from syncapp.merge.table import ColumnKind, Table
 from syncapp.records import Json, Row
 
-NULL = "\x01"  # stands for NULL in the lines: unlike \N it needs no look at every backslash
+COPY_FORMAT = r"""FORMAT csv, QUOTE '"', ESCAPE '\', NULL 'null'"""
 MAX_LINE = 1_048_576
 HALF, SIGN = 2**63, 2**64  # PostgreSQL's bigint has a sign
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", NULL: "\\x01"})
+
+
+class Hashed(NamedTuple):
+    """A row's 64-bit hash, and the JSON array of its key and values; empty where JSON cannot hold them."""
+
+    hash: int
+    data: bytes
 
 
 class Encoded(NamedTuple):
-    """A row, the record it was made of, its line without the newline, and the 64-bit hash of all its columns."""
+    """A row, the record it was made of, its line without the newline, and the hash of all its columns."""
 
     row: Row
     record: Json
-    line: str
+    line: bytes
     hash: int
 
 
-def row_hash(table: Table, row: Row, salt: int) -> int:
-    """The 64-bit hash of the row's key and values; the order of the names in a JSON object has no part in it.
+def hash_row(table: Table, row: Row, salt: int) -> Hashed:
+    """The order of the names in a JSON object has no part in the hash. What a row carries of others has.
 
-    Much cheaper than the line, which only rows that differ need. Raises InvalidRecord for a part of what PostgreSQL
-    cannot hold; the rest is found by `encode_line`: a row that was never written has no hash to be equal to.
+    Raises InvalidRecord for a part of what PostgreSQL cannot hold; the rest is found by `encode_line`: a row that was
+    never written has no hash to be equal to.
     """
     try:
-        data = orjson.dumps((row.key, row.values), option=orjson.OPT_SORT_KEYS)
+        data = hashed = _json(table, row.key, row.values)
+        if row.related:
+            hashed += orjson.dumps({name: (one.key, one.values) for name, one in row.related.items()})
     except orjson.JSONEncodeError:  # a number of more than 64 bits, or a value that is wrong
-        data = _line_bytes(table, row)
+        data, hashed = b"", encode_line(table, row.key, row.values)
     if b"null" in data:  # which orjson also makes of numbers that are not finite
         _check_finite(table, row)
-    number: int = xxh3_64_intdigest(data, salt)
-    return number - SIGN if number >= HALF else number
+    number: int = xxh3_64_intdigest(hashed, salt)
+    return Hashed(number - SIGN if number >= HALF else number, data)
 
 
-def _line_bytes(table: Table, row: Row) -> bytes:
-    try:
-        return encode_line(table, row.key, row.values).encode()
-    except UnicodeEncodeError:
-        raise InvalidRecord("a text is not valid Unicode (half a surrogate pair)", external_id=row.key) from None
+def _json(table: Table, key: str, values: tuple[Any, ...]) -> bytes:
+    if table.trees:
+        cells = list(values)
+        for position in table.trees:
+            if cells[position] is not None:
+                cells[position] = orjson.dumps(cells[position], option=orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps((key, *cells))
+    return orjson.dumps((key, *values))
 
 
 def _check_finite(table: Table, row: Row) -> None:
@@ -58,26 +73,98 @@ def _check_finite(table: Table, row: Row) -> None:
             raise InvalidRecord("a number is not finite", external_id=row.key)
 
 
-def encode_line(table: Table, key: str, values: tuple[Any, ...]) -> str:
-    """Raises InvalidRecord for what PostgreSQL cannot hold: NUL, numbers out of range, wrong types, 1 MiB."""
-    cells = [key, *values]
+def have_right_types(table: Table, rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether all values are what their columns hold. Cheaper by the column than by the row."""
+    columns = zip(table.columns, zip(*rows, strict=True), strict=True)
+    return all(
+        set(map(type, values)) <= TYPES[column.kind]
+        and (column.kind != "integer" or max(filter(None, values), default=0) < HALF)  # JSON has one bit more
+        for column, values in columns
+    )
+
+
+def encode_line(table: Table, key: str, values: tuple[Any, ...], data: bytes = b"") -> bytes:
+    """The line of a row. `data` is its JSON array, where all types are known to be right; else it is written by hand.
+
+    Raises InvalidRecord for what PostgreSQL cannot hold: NUL, numbers out of range, wrong types, 1 MiB.
+    """
+    if not data or _has_control_characters(data):
+        data = b"[%b]" % _write(table, key, values)
+    if len(data) > MAX_LINE:
+        raise InvalidRecord(f"the record is larger than {MAX_LINE:,} bytes", external_id=key)
+    return data[1:-1]
+
+
+def _has_control_characters(data: bytes) -> bool:
+    """JSON escapes them, and CSV does not; of quotes and backslashes both think alike."""
+    return b"\\" in data and b"\\" in data.replace(rb"\\", b"").replace(rb"\"", b"")
+
+
+def _write(table: Table, key: str, values: tuple[Any, ...]) -> bytes:
+    kinds = (column.kind for column in table.columns)
     try:
-        for position, encode in table.encoders:
-            value = cells[position + 1]
-            if value is not None:
-                cells[position + 1] = encode(value)
-        nulls = cells.count(None)
-        line = "\t".join([NULL if cell is None else cell for cell in cells] if nulls else cells)
-    except (TypeError, ValueError, AttributeError) as error:
+        cells = ["null" if value is None else WRITERS[kind](value) for kind, value in zip(kinds, values, strict=True)]
+        return ",".join([_text(key), *cells]).encode()
+    except UnicodeEncodeError:
+        raise InvalidRecord("a text is not valid Unicode (half a surrogate pair)", external_id=key) from None
+    except NulFound:
+        raise InvalidRecord("a text contains NUL, which PostgreSQL cannot hold", external_id=key) from None
+    except (TypeError, ValueError) as error:
         raise InvalidRecord(f"a value has the wrong type: {error}", external_id=key) from None
-    if "\x00" in line:
-        raise InvalidRecord("a text contains NUL, which PostgreSQL cannot hold", external_id=key)
-    if len(line) > MAX_LINE:
-        raise InvalidRecord(f"the record is larger than {MAX_LINE:,} characters", external_id=key)
-    plain = "\\" not in line and "\n" not in line and "\r" not in line
-    if plain and line.count("\t") == len(values) and line.count(NULL) == nulls:
-        return line
-    return "\t".join([NULL if cell is None else cell.translate(ESCAPES) for cell in cells])
+
+
+class NulFound(Exception):
+    """PostgreSQL holds every character but this one."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    if "\x00" in value:
+        raise NulFound
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _integer(value: Any) -> str:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number that is out of range, or none")
+    return str(value)
+
+
+def _number(value: Any) -> str:
+    if type(value) not in {int, float} or not isfinite(value):
+        raise ValueError("a number that is not finite, or none")
+    return repr(value)
+
+
+def _boolean(value: Any) -> str:
+    if type(value) is not bool:
+        raise TypeError(f"{type(value).__name__} in place of true or false")
+    return "true" if value else "false"
+
+
+def _tree(value: Any) -> str:
+    return _text(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+
+
+WRITERS: dict[ColumnKind, Callable[[Any], str]] = {
+    "text": _text,
+    "timestamp": _text,  # RFC 3339, made by the normalizer
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "json": _tree,
+}
+ABSENT = type(None)
+TYPES: dict[ColumnKind, frozenset[type]] = {
+    "text": frozenset({str, ABSENT}),
+    "timestamp": frozenset({str, ABSENT}),
+    "integer": frozenset({int, ABSENT}),
+    "number": frozenset({int, float, ABSENT}),
+    "boolean": frozenset({bool, ABSENT}),
+    "json": frozenset({dict, list, str, int, float, bool, ABSENT}),
+}
 
 
 def hash_salt(table: Table, *, mock: bool) -> int:

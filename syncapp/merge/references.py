@@ -56,11 +56,11 @@ def _enrich(
     lines = []
     for row in carried:
         try:
-            lines.append(f"{encode_line(table, row.key, row.values)}\t0\n")
+            lines.append(b"%b,0\n" % encode_line(table, row.key, row.values))
         except InvalidRecord:
             continue
     connection.execute(sql.create_staging)
     connection.execute(sql.empty_staging)
     with connection.cursor() as cursor, cursor.copy(sql.copy) as copy:
-        copy.write("".join(lines))
+        copy.write(b"".join(lines))
     connection.execute(sql.enrich, {"organization": context.organization_id, "mock": context.mock})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from syncapp.merge.encode import NULL
+from syncapp.merge.encode import COPY_FORMAT
 from syncapp.merge.table import Table
 
 UNSEEN = """NOT EXISTS (
@@ -31,7 +31,7 @@ class Statements:
 
     @cached_property
     def copy(self) -> str:
-        return f"COPY {self.staging} (external_id, {self.columns}, row_hash) FROM STDIN WITH (NULL '{NULL}')"
+        return f"COPY {self.staging} (external_id, {self.columns}, row_hash) FROM STDIN WITH ({COPY_FORMAT})"
 
     @cached_property
     def hashes(self) -> str:
@@ -44,7 +44,7 @@ class Statements:
     def copy_new(self) -> str:
         return (
             f"COPY {self.table.name} (external_id, {self.columns}, row_hash, organization_id, last_synced_at, "
-            f"sync_status, is_mock) FROM STDIN WITH (NULL '{NULL}')"
+            f"sync_status, is_mock) FROM STDIN WITH ({COPY_FORMAT})"
         )
 
     @property

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from typing import Any, Literal
 
-import orjson
 from sqlalchemy import Boolean, DateTime, Integer, Numeric, Text
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy.dialects.postgresql import JSONB
@@ -18,36 +16,6 @@ from sqlalchemy.types import TypeEngine
 from syncapp.models.base import Synced
 
 ColumnKind = Literal["text", "integer", "number", "boolean", "timestamp", "json"]
-
-
-def _json_text(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _boolean_text(value: bool) -> str:
-    return "t" if value else "f"
-
-
-def _integer_text(value: int) -> str:
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise ValueError("a whole number that is out of range, or none")
-    return str(value)
-
-
-def _number_text(value: float) -> str:
-    if isinstance(value, bool) or not isfinite(value):
-        raise ValueError("a number that is not finite, or none")
-    return repr(value)
-
-
-ENCODERS: dict[ColumnKind, Callable[[Any], str] | None] = {
-    "text": None,  # travels as it is
-    "timestamp": None,  # RFC 3339 text, made by the normalizer
-    "integer": _integer_text,
-    "number": _number_text,
-    "boolean": _boolean_text,
-    "json": _json_text,
-}
 
 
 KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
@@ -113,10 +81,9 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     @cached_property
-    def encoders(self) -> tuple[tuple[int, Callable[[Any], str]], ...]:
-        """Position and encoder of the columns that are not text already."""
-        found = ((i, ENCODERS[column.kind]) for i, column in enumerate(self.columns))
-        return tuple((i, encode) for i, encode in found if encode is not None)
+    def trees(self) -> tuple[int, ...]:
+        """Positions of the columns that hold JSON."""
+        return tuple(i for i, column in enumerate(self.columns) if column.kind == "json")
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:

@@ -47,8 +47,8 @@ class Writer:
         try:
             with self.connection.transaction():
                 tail = self.connection.execute(self.sql.common_values, self._parameters).fetchone()
-                common = "\t".join(tail or ())
-                self._copy(self.sql.copy_new, rows, f"\t{common}\n")
+                common = '","'.join(tail or ())
+                self._copy(self.sql.copy_new, rows, f',"{common}"\n'.encode())
         except REFUSED:
             return self._merge(rows)
         return len(rows), 0
@@ -78,7 +78,7 @@ class Writer:
         with self.connection.pipeline():
             self.connection.execute(self.sql.create_staging)
             self.connection.execute(self.sql.empty_staging)  # of what another half of the batch left
-        self._copy(self.sql.copy, rows, "\n")
+        self._copy(self.sql.copy, rows, b"\n")
         if compared:
             changes = self._compare()
             self.applied.changes.extend(changes)
@@ -101,17 +101,17 @@ class Writer:
         except orjson.JSONEncodeError:
             return None
 
-    def _copy(self, statement: str, rows: Sequence[Encoded], end: str) -> None:
+    def _copy(self, statement: str, rows: Sequence[Encoded], end: bytes) -> None:
         if self.sql.table.references:
-            ids = self._ids(rows)
-            table = self.sql.table
-            lines = [f"{encode_line(table, one.row.key, self._values(one, ids))}\t{one.hash}" for one in rows]
-        else:
-            lines = [f"{encoded.line}\t{encoded.hash}" for encoded in rows]
-        text = end.join(lines) + end
+            rows = self._with_ids(rows)
+        text = end.join([b"%b,%d" % (encoded.line, encoded.hash) for encoded in rows]) + end
         self.before_wait()
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(text)
+
+    def _with_ids(self, rows: Sequence[Encoded]) -> list[Encoded]:
+        ids, table = self._ids(rows), self.sql.table
+        return [one._replace(line=encode_line(table, one.row.key, self._values(one, ids))) for one in rows]
 
     def _ids(self, rows: Sequence[Encoded]) -> dict[str, dict[str, int]]:
         return resolve(self.connection, self.context, self.sql.table, [encoded.row for encoded in rows])

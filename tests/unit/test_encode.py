@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from syncapp.errors import InvalidRecord
-from syncapp.merge.encode import encode_line, hash_salt, row_hash
+from syncapp.merge.encode import encode_line, hash_row, hash_salt, have_right_types
 from syncapp.merge.table import Column, Table
 from syncapp.records import Row
 
@@ -16,27 +16,40 @@ SALT = hash_salt(TABLE, mock=False)
 
 
 def line(*values: object) -> str:
-    row_hash(TABLE, Row("key", values), SALT)
-    return encode_line(TABLE, "key", values)
+    data = hash_row(TABLE, Row("key", values), SALT).data
+    return encode_line(TABLE, "key", values, data if have_right_types(TABLE, [values]) else b"").decode()
 
 
-def test_values_by_their_kind() -> None:
-    assert line("x", 1, 1.5, True, {"b": [1], "a": None}) == 'key\tx\t1\t1.5\tt\t{"a":null,"b":[1]}'
-    assert line(None, None, None, None, None) == "key" + "\t\x01" * 5
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("x", 1, 1.5, True, {"b": [1], "a": None}), r'''"x",1,1.5,true,"{\"a\":null,\"b\":[1]}"'''),
+        ((None, None, None, None, None), "null,null,null,null,null"),
+        (("null", None, 10**18, False, "text"), r'''"null",null,1000000000000000000,false,"\"text\""'''),
+        ((r'a "quote", c:\n', None, -1, None, None), r""""a \"quote\", c:\\n",null,-1,null,null"""),
+        (("a\tb\nc\\d\re\x01", None, None, None, None), '"a\tb\nc\\\\d\re\x01",null,null,null,null'),
+        (("Grüße", None, None, None, {"a": "b\n"}), r'''"Grüße",null,null,null,"{\"a\":\"b\\n\"}"'''),
+    ],
+)
+def test_both_ways_to_a_line_end_in_the_same(values: tuple[object, ...], expected: str) -> None:
+    assert line(*values) == f'"key",{expected}'
+    assert encode_line(TABLE, "key", values).decode() == line(*values)
 
 
-def test_what_copy_would_misread_is_escaped() -> None:
-    assert line("a\tb\nc\\d\re\x01", None, None, None, None) == "key\ta\\tb\\nc\\\\d\\re\\x01" + "\t\x01" * 4
+def test_a_number_that_json_cannot_hold_is_written_by_hand() -> None:
+    assert line("x", None, 10**30, None, None) == f'"key","x",null,{10**30},null,null'
 
 
 def test_equal_rows_have_equal_hashes_and_others_not() -> None:
     def hashed(*values: object, salt: int = SALT) -> int:
-        return row_hash(TABLE, Row("key", values), salt)
+        return hash_row(TABLE, Row("key", values), salt).hash
 
     assert hashed("x", 1, None, None, {"a": 1, "b": 2}) == hashed("x", 1, None, None, {"b": 2, "a": 1})
     assert hashed("x", 1, None, None, None) != hashed("x", 2, None, None, None)
     assert hashed("x", None, None, None, None) != hashed("x", None, None, None, None, salt=hash_salt(TABLE, mock=True))
     assert hashed("x", None, 10**30, None, None) != hashed("x", None, 10**30 + 10**15, None, None)
+    carried = [Row("key", ("x",), related={"r": Row("other", (name,))}) for name in "ab"]
+    assert len({hash_row(Table("plain", (Column("a"),)), row, SALT).hash for row in carried}) == 2
     assert -(2**63) <= hashed("x", None, None, None, None) < 2**63
 
 
