@@ -86,7 +86,7 @@ def list_errors(page: dict[str, int], sync_id: str) -> queries.Listed:
 def replay_errors(sync_id: str) -> Triggered:
     """Try the records that failed again"""
     parts, asked = services(), idempotency()
-    run = commands.replay_errors(parts.database, visible(), parts.clock, sync_id, request_id(), asked)
+    run = commands.replay_errors(parts.database, visible(), parts.settings, parts.clock, sync_id, request_id(), asked)
     parts.dispatch([run])
     return run
 
@@ -97,7 +97,7 @@ def replay_errors(sync_id: str) -> Triggered:
 def retry_run(sync_id: str) -> Triggered:
     """Go on with a failed or cancelled run from its checkpoint"""
     parts, asked = services(), idempotency()
-    run = commands.retry_run(parts.database, visible(), parts.clock, sync_id, request_id(), asked)
+    run = commands.retry_run(parts.database, visible(), parts.settings, parts.clock, sync_id, request_id(), asked)
     parts.dispatch([run])
     return run
 

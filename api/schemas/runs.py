@@ -78,7 +78,9 @@ class RunRequestSchema(Schema):
     mode = Name()
     full_refresh = fields.Boolean(load_default=False, metadata={"description": "Read everything, not only changes."})
     dry_run = fields.Boolean(load_default=False, metadata={"description": "Change nothing; see /changes afterwards."})
-    since = Time(metadata={"description": "Read what changed since then instead of since the last run."})
+    since = Time(
+        metadata={"description": "Read what changed since then instead of since the last run; not with full_refresh."}
+    )
     allow_mass_delete = fields.Boolean(
         load_default=False, metadata={"description": "Admins: let this run delete more than the guard allows."}
     )

@@ -93,7 +93,7 @@ def cancel(sync_id: str) -> None:
 def retry(sync_id: str, wait: bool) -> None:
     """Go on with a failed or cancelled run from its checkpoint, as a new run that a worker does."""
     app = connect(everyone=True)
-    hand_over(app, retry_run(app.database, app.scope, utc_now, sync_id), wait=wait)
+    hand_over(app, retry_run(app.database, app.scope, app.settings, utc_now, sync_id), wait=wait)
 
 
 @click.command("errors")
@@ -126,7 +126,7 @@ def errors(sync_id: str, limit: int, offset: int) -> None:
 def replay(sync_id: str, wait: bool) -> None:
     """Try the failed records of a run again, as a new run that a worker does."""
     app = connect(everyone=True)
-    hand_over(app, replay_errors(app.database, app.scope, utc_now, sync_id), wait=wait)
+    hand_over(app, replay_errors(app.database, app.scope, app.settings, utc_now, sync_id), wait=wait)
 
 
 def _line(run: RunView) -> tuple[object, ...]:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from syncapp.commands.start import Triggered, make_sync_id
+from config.settings import Settings
+from syncapp.commands.start import RunRequest, Triggered, answer_in_flight, begin_run, live_run
 from syncapp.commands.trigger import Idempotency, earlier_answer, keep_answer
 from syncapp.db import Database, raw_connection
 from syncapp.engine.ending import cancellation, end_unheld_run
 from syncapp.engine.events import add_event
 from syncapp.errors import Conflict, MassDeleteRefused, NotFound
 from syncapp.models import DeadLetter, Run
-from syncapp.models.runs import LIVE
 from syncapp.ports import Clock
 from syncapp.records import RunStatus, Trigger
-from syncapp.registry import find_sync
 from syncapp.scope import Scope
 
 UNFINISHED = (RunStatus.STARTING, RunStatus.RUNNING)
 UNSENT = "UPDATE sync_runs SET dispatched_at = NULL WHERE sync_id = %s AND status = 'starting' AND lease_token = 0"
+GO_ON = text(
+    "UPDATE sync_runs SET checkpoint = old.checkpoint, source = old.source FROM sync_runs AS old "
+    "WHERE sync_runs.sync_id = :new AND old.sync_id = :old"
+)
 COPY_KEYS = text(
     "INSERT INTO run_keys (sync_id, stream, number, keys) "
     "SELECT :new, stream, number, keys FROM run_keys WHERE sync_id = :old"
@@ -58,6 +60,7 @@ def cancel_run(db: Database, scope: Scope, sync_id: str) -> RunStatus:
 def retry_run(
     db: Database,
     scope: Scope,
+    settings: Settings,
     clock: Clock,
     sync_id: str,
     request_id: str | None = None,
@@ -67,15 +70,15 @@ def retry_run(
 
     It begins anew where a later run has completed since: what the old one had read would no longer be the truth.
     A retry of it that is in flight is the answer itself.
-    Raises NotFound, Conflict (not ended, completed, or another run in flight).
+    Raises Conflict (not ended, completed, or another run in flight), and as `trigger_runs` does.
     """
     with db.session(scope) as session:
         old = _locked(session, sync_id)
         if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
             return earlier[0]
-        running = _in_flight(session, old)
+        running = live_run(session, old.sync, old.organization_id)
         if running is not None and running.retry_of == sync_id:
-            return _finish(session, idempotency, _none_started(clock, running, f"A retry of {sync_id}"))
+            return _finish(session, idempotency, answer_in_flight(running, clock, f"A retry of {sync_id}"))
         if old.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
             raise Conflict(
                 f"Only a failed or cancelled run can be retried, this one is {old.status}",
@@ -83,18 +86,17 @@ def retry_run(
                 details={"sync_id": sync_id},
             )
         anew = _must_begin_anew(session, old)
-        message = f"Retry of {sync_id} started"
-        kept = {} if anew else {"checkpoint": old.checkpoint, "source": old.source}
-        values = {"replay_of": old.replay_of, "retry_of": sync_id, **kept}
-        answer = _start(session, clock, old, request_id, message, **values)
-        if not anew:
-            session.execute(COPY_KEYS, {"new": answer.sync_id, "old": sync_id})
+        request = replace(_request_like(old, request_id), retry_of=sync_id, replay_of=old.replay_of)
+        answer = _start(session, old.organization_id, settings, clock, request, f"Retry of {sync_id} started")
+        for statement in () if anew else (GO_ON, COPY_KEYS):
+            session.execute(statement, {"new": answer.sync_id, "old": sync_id})
         return _finish(session, idempotency, answer)
 
 
 def replay_errors(
     db: Database,
     scope: Scope,
+    settings: Settings,
     clock: Clock,
     sync_id: str,
     request_id: str | None = None,
@@ -102,18 +104,19 @@ def replay_errors(
 ) -> Triggered:
     """A new run that tries the failed records of an earlier one again, those that could be stored as they came.
 
-    A replay of it that is in flight is the answer itself.
-    Raises NotFound, Conflict (nothing to replay, or another run in flight).
+    A replay of it that is in flight is the answer itself. An open circuit is no hindrance: the source is not asked.
+    Raises Conflict (nothing to replay, or another run in flight), and as `trigger_runs` does.
     """
     with db.session(scope) as session:
         old = _locked(session, sync_id)
         if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
             return earlier[0]
-        running = _in_flight(session, old)
+        running = live_run(session, old.sync, old.organization_id)
         if running is not None and running.replay_of == sync_id:
-            return _finish(session, idempotency, _none_started(clock, running, f"A replay of {sync_id}"))
+            return _finish(session, idempotency, answer_in_flight(running, clock, f"A replay of {sync_id}"))
         message = f"Replay of {_count_replayable(session, sync_id)} of {sync_id} started"
-        answer = _start(session, clock, old, request_id, message, replay_of=sync_id)
+        request = replace(_request_like(old, request_id), replay_of=sync_id)
+        answer = _start(session, old.organization_id, settings, clock, request, message)
         return _finish(session, idempotency, answer)
 
 
@@ -156,60 +159,25 @@ def _locked(session: Session, sync_id: str) -> Run:
     return run
 
 
-def _in_flight(session: Session, like: Run) -> Run | None:
-    found = select(Run).where(Run.sync == like.sync, Run.organization_id == like.organization_id)
-    return session.execute(found.where(Run.dry_run.is_(False), Run.status.in_(UNFINISHED))).scalar_one_or_none()
-
-
 def _finish(session: Session, asked: Idempotency | None, answer: Triggered) -> Triggered:
     if asked:
         keep_answer(session, answer.organization_id, asked, [answer])
     return answer
 
 
-def _none_started(clock: Clock, running: Run, what: str) -> Triggered:
-    """The answer that names a run in flight which does what was asked for."""
-    message = f"{what} is already in flight ({running.status}); nothing was started"
-    return _answer(clock(), running, running.sync_id, message, started=False)
+def _request_like(old: Run, request_id: str | None) -> RunRequest:
+    like = ("sync", "mode", "full_refresh", "dry_run", "since", "force")
+    return RunRequest(trigger=Trigger.RETRY, request_id=request_id, **{name: getattr(old, name) for name in like})
 
 
 def _start(
-    session: Session, clock: Clock, old: Run, request_id: str | None, message: str, **values: object
+    session: Session, organization_id: str, settings: Settings, clock: Clock, request: RunRequest, message: str
 ) -> Triggered:
-    """A run like `old`. Raises Conflict while one is in flight."""
-    now = clock()
-    sync_id = make_sync_id(old.organization_id, now)
-    like = ("sync", "organization_id", "mode", "full_refresh", "dry_run", "since", "force")
-    created = session.execute(
-        insert(Run)
-        .values(
-            sync_id=sync_id,
-            trigger=Trigger.RETRY,
-            request_id=request_id,
-            dispatched_at=func.now(),
-            **{name: getattr(old, name) for name in like},
-            **values,
-        )
-        .on_conflict_do_nothing(index_elements=["sync", "organization_id"], index_where=LIVE)
-        .returning(Run.sync_id)
-    ).scalar()
-    if created is None:
-        running = _in_flight(session, old)
+    begun = begin_run(session, organization_id, settings, clock, request)
+    if isinstance(begun, Run):
         raise Conflict(
-            f"Another run of {old.sync} is in flight; wait for its end",
+            f"Another run of {request.sync} is in flight; wait for its end",
             error_code="RUN_IN_FLIGHT",
-            details={"sync_id": running.sync_id} if running else None,
+            details={"sync_id": begun.sync_id},
         )
-    return _answer(now, old, sync_id, message, started=True)
-
-
-def _answer(now: datetime, of: Run, sync_id: str, message: str, *, started: bool) -> Triggered:
-    return Triggered(
-        sync=of.sync,
-        sync_id=sync_id,
-        sync_started=started,
-        organization_id=of.organization_id,
-        queue=find_sync(of.sync).queue,
-        message=message,
-        timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    )
+    return replace(begun, message=message)

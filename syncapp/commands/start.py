@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from syncapp.db import raw_connection
 from syncapp.definition import Sync
 from syncapp.errors import CircuitOpen, Conflict, NotFound, SyncDisabled, ValidationFailed
 from syncapp.models import Run
@@ -32,22 +33,25 @@ WITH state AS (
     FROM organizations WHERE id = %(organization_id)s
 ), created AS (
     INSERT INTO sync_runs (sync_id, sync, organization_id, mode, trigger, full_refresh, dry_run, since, force,
-        allow_mass_delete, request_id, dispatched_at)
+        allow_mass_delete, request_id, retry_of, replay_of, dispatched_at)
     SELECT %(sync_id)s, %(sync)s, %(organization_id)s, %(mode)s, %(trigger)s, %(full_refresh)s, %(dry_run)s,
-        %(since)s::timestamptz, %(force)s, %(allow_mass_delete)s, %(request_id)s, now()
+        %(since)s::timestamptz, %(force)s, %(allow_mass_delete)s, %(request_id)s, %(retry_of)s, %(replay_of)s,
+        now()
     FROM state
-    WHERE active AND (disabled IS NOT TRUE OR %(force)s OR %(dry_run)s) AND (wait IS NULL OR %(force)s)
+    WHERE active AND (disabled IS NOT TRUE OR %(force)s OR %(dry_run)s) AND (wait IS NULL OR %(ignore_circuit)s)
     ON CONFLICT (sync, organization_id) WHERE status IN ('starting', 'running') AND NOT dry_run DO NOTHING
     RETURNING sync_id
 )
 SELECT state.active, state.disabled, state.wait, created.sync_id FROM state LEFT JOIN created ON true
 """
+TRIES = 3  # each more is needed only where a run ends between two statements
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What somebody asks for. `since` reads from there instead of the cursor; `force` asks even where the schedule is
-    disabled or the circuit open."""
+    disabled or the circuit open; `retry_of` and `replay_of` name the run that it goes on with, or whose failed records
+    it tries again."""
 
     sync: str
     mode: str | None = None
@@ -58,6 +62,13 @@ class RunRequest:
     force: bool = False
     allow_mass_delete: bool = False
     request_id: str | None = None
+    retry_of: str | None = None
+    replay_of: str | None = None
+
+    @property
+    def ignores_circuit(self) -> bool:
+        """A replay does not ask the source."""
+        return self.force or self.replay_of is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +94,10 @@ def make_sync_id(organization_id: str, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of trying to start a run: its id where it was started, else what was in the way."""
+    """What came of trying to start a run: whether it was started, else what may have been in the way."""
 
     answer: Triggered
-    mode: str
     started: bool
-    active: bool
     disabled: bool
     wait: float | None
 
@@ -96,10 +105,11 @@ class Attempt:
 def try_start(
     connection: psycopg.Connection[Any], organization_id: str, settings: Settings, clock: Clock, request: RunRequest
 ) -> Attempt:
-    """One statement. Raises NotFound (sync), CredentialsMissing, ValidationFailed (mode)."""
+    """One statement. Raises NotFound (sync or organization), CredentialsMissing, ValidationFailed."""
     sync = find_sync(request.sync)
     sync.check_configured(settings)
     mode = _mode(sync, request)
+    _check_since(request)
     now = clock()
     answer = Triggered(
         sync=sync.name,
@@ -108,26 +118,69 @@ def try_start(
         organization_id=organization_id,
         queue=sync.queue,
         message=f"{sync.title} sync started",
-        timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        timestamp=_timestamp(now),
     )
-    found = connection.execute(START, _values(request, answer, mode)).fetchone()
-    active, disabled, wait, created = found or (False, False, None, None)
-    return Attempt(answer, mode, created is not None, bool(active), bool(disabled), wait)
+    active, disabled, wait, created = connection.execute(START, _values(request, answer, mode)).fetchone() or [None] * 4
+    if not active:
+        raise NotFound(f"There is no active organization {organization_id}")
+    return Attempt(answer, created is not None, bool(disabled), wait)
+
+
+def begin_run(
+    session: Session, organization_id: str, settings: Settings, clock: Clock, request: RunRequest
+) -> Triggered | Run:
+    """A run in the caller's transaction, or the one in flight that is in the way. Raises as `trigger_runs` does."""
+    for _ in range(TRIES):
+        attempt = try_start(raw_connection(session), organization_id, settings, clock, request)
+        if attempt.started:
+            return attempt.answer
+        running = None if request.dry_run else live_run(session, request.sync, organization_id)
+        if running is not None:
+            return running
+        _check_allowed(request, attempt)
+    raise Conflict(f"A run of {request.sync} has just ended; ask again", error_code="RUN_JUST_ENDED")
 
 
 def start_run(
     session: Session, organization_id: str, settings: Settings, clock: Clock, request: RunRequest
 ) -> Triggered:
-    """One run in the caller's transaction, or the one in flight. Raises as `trigger_runs` does."""
-    raw = session.connection().connection.driver_connection
-    if not isinstance(raw, psycopg.Connection):
-        raise TypeError("runs are started through psycopg 3")
-    attempt = try_start(raw, organization_id, settings, clock, request)
-    if attempt.started:
-        return attempt.answer
-    if not attempt.active:
-        raise NotFound(f"There is no active organization {organization_id}")
-    return _in_flight(session, request, attempt) or _refuse(request, attempt)
+    """As `begin_run`, where the one in flight was asked for the same; else raises Conflict."""
+    begun = begin_run(session, organization_id, settings, clock, request)
+    if isinstance(begun, Triggered):
+        return begun
+    asked = (request.mode or find_sync(request.sync).default_mode, request.allow_mass_delete, request.since)
+    differs = asked != (begun.mode, begun.allow_mass_delete, begun.since)
+    if differs or (request.full_refresh and not begun.full_refresh) or begun.replay_of is not None:
+        raise Conflict(
+            f"Another run of {request.sync} is in flight and was asked for something else",
+            error_code="RUN_IN_FLIGHT",
+            details={"sync_id": begun.sync_id},
+        )
+    return answer_in_flight(begun, clock, f"A run of {request.sync}")
+
+
+def live_run(session: Session, sync: str, organization_id: str) -> Run | None:
+    """The run in flight; there is at most one, beside which dry runs do not count."""
+    live = (Run.dry_run.is_(False), Run.status.in_((RunStatus.STARTING, RunStatus.RUNNING)))
+    query = select(Run).where(Run.sync == sync, Run.organization_id == organization_id, *live)
+    return session.execute(query).scalar_one_or_none()
+
+
+def answer_in_flight(run: Run, clock: Clock, what: str) -> Triggered:
+    """The answer that names a run in flight which does what was asked for."""
+    return Triggered(
+        sync=run.sync,
+        sync_id=run.sync_id,
+        sync_started=False,
+        organization_id=run.organization_id,
+        queue=find_sync(run.sync).queue,
+        message=f"{what} is already in flight ({RunStatus(run.status)}); nothing was started",
+        timestamp=_timestamp(clock()),
+    )
+
+
+def _timestamp(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _mode(sync: Sync, request: RunRequest) -> str:
@@ -139,6 +192,12 @@ def _mode(sync: Sync, request: RunRequest) -> str:
             details={"fields": {"mode": [f"Must be one of: {', '.join(allowed)}."]}},
         )
     return mode
+
+
+def _check_since(request: RunRequest) -> None:
+    if request.full_refresh and request.since is not None:
+        rule = ["Must not be given with full_refresh, which reads everything."]
+        raise ValidationFailed("A full refresh reads from no time on", details={"fields": {"since": rule}})
 
 
 def _values(request: RunRequest, answer: Triggered, mode: str) -> Mapping[str, Any]:
@@ -154,43 +213,22 @@ def _values(request: RunRequest, answer: Triggered, mode: str) -> Mapping[str, A
         "force": request.force,
         "allow_mass_delete": request.allow_mass_delete,
         "request_id": request.request_id,
+        "retry_of": request.retry_of,
+        "replay_of": request.replay_of,
+        "ignore_circuit": request.ignores_circuit,
     }
 
 
-def _in_flight(session: Session, request: RunRequest, attempt: Attempt) -> Triggered | None:
-    """The run that is already going. Raises Conflict where it was not asked for the same."""
-    live = (Run.dry_run.is_(False), Run.status.in_((RunStatus.STARTING, RunStatus.RUNNING)))
-    query = select(Run).where(Run.sync == request.sync, Run.organization_id == attempt.answer.organization_id, *live)
-    run = None if request.dry_run else session.execute(query).scalar_one_or_none()
-    if run is None:
-        return None
-    asked = (attempt.mode, request.allow_mass_delete, request.since)
-    differs = asked != (run.mode, run.allow_mass_delete, run.since) or (request.full_refresh and not run.full_refresh)
-    if differs or run.replay_of is not None:
-        raise Conflict(
-            f"Another run of {request.sync} is in flight and was asked for something else",
-            error_code="RUN_IN_FLIGHT",
-            details={"sync_id": run.sync_id},
-        )
-    return replace(
-        attempt.answer,
-        sync_id=run.sync_id,
-        sync_started=False,
-        message=f"A run of {request.sync} is already in flight ({RunStatus(run.status)}); nothing was started",
-    )
-
-
-def _refuse(request: RunRequest, attempt: Attempt) -> Triggered:
-    """Raises what was in the way."""
+def _check_allowed(request: RunRequest, attempt: Attempt) -> None:
+    """Raises SyncDisabled, CircuitOpen."""
     if attempt.disabled and not (request.force or request.dry_run):
         raise SyncDisabled(
             f"The sync {request.sync} is disabled; enable it with PATCH /api/v1/schedules/{request.sync} "
             'and {"enabled": true}, or force the run'
         )
-    if attempt.wait is not None and not request.force:
+    if attempt.wait is not None and not request.ignores_circuit:
         raise CircuitOpen(
             f"The source of {request.sync} could not be reached several times in a row; it is left alone for a while. "
             "Wait, or force the run",
             retry_after=float(ceil(attempt.wait)),
         )
-    raise Conflict(f"A run of {request.sync} has just ended; ask again", error_code="RUN_JUST_ENDED")

@@ -40,8 +40,8 @@ def trigger_runs(
     """Starts a run per request for the scope's organization, all of them or none.
 
     Raises NotFound (sync or organization), CredentialsMissing, SyncDisabled, Conflict (a run in flight that was asked
-    for something else), CircuitOpen, ValidationFailed (mode; an idempotency key used for another request),
-    DatabaseUnavailable.
+    for something else), CircuitOpen, ValidationFailed (mode; since with full_refresh; an idempotency key used
+    for another request), DatabaseUnavailable.
     """
     organization_id = scope.organization_id
     if organization_id is None:

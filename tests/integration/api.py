@@ -114,6 +114,28 @@ def add_ended(api: Api, sync_id: str, span: timedelta, status: str = "completed"
     api.add_run(sync_id, status=status, created_at=at, started_at=at, completed_at=at + timedelta(seconds=1), **values)
 
 
+def add_dead_letter(
+    api: Api, sync_id: str, record: str = '{"id": 1}', replayed: bool = False, replayable: bool = True
+) -> None:
+    api.execute(
+        "INSERT INTO dead_letters (sync_id, organization_id, stream, external_id, error_type, message, record, "
+        "replayed_at, replayable) "
+        "VALUES (%s, 'default', 'clients', '1', 'invalid_data_format', 'no name', %s::jsonb, %s, %s)",
+        sync_id,
+        record,
+        datetime.now(UTC) if replayed else None,
+        replayable,
+    )
+
+
+def open_circuit(api: Api, sync: str, until: str) -> None:
+    api.execute(
+        "INSERT INTO circuits (sync, organization_id, open_until) VALUES (%s, 'default', now() + %s::interval)",
+        sync,
+        until,
+    )
+
+
 @contextmanager
 def paused(server: ValkeyServer) -> Iterator[None]:
     """The server takes connections and answers nothing."""

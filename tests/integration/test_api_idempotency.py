@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api import Api, check_error
+from tests.integration.api import Api, add_dead_letter, check_error
 
 ONE = ["/api/v1/sync/clients", "/api/v1/sync/appointments"]
 BOTH = ["/api/v1/sync/all", "/api/v1/sync/force"]
@@ -101,11 +101,3 @@ class TestIdempotency:
         again = api.post(f"/api/v1/runs/sync_old/{action}", headers=header)
         assert again.get_json() == first.get_json()
         assert len(api.dispatcher.sent) == 1
-
-
-def add_dead_letter(api: Api, sync_id: str) -> None:
-    api.execute(
-        "INSERT INTO dead_letters (sync_id, organization_id, stream, external_id, error_type, message, record) "
-        "VALUES (%s, 'default', 'clients', '1', 'invalid_data_format', 'no name', '{\"id\": 1}')",
-        sync_id,
-    )

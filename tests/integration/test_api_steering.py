@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from werkzeug.test import TestResponse
 
-from tests.integration.api import Api, check_error
+from tests.integration.api import Api, add_dead_letter, check_error, open_api, open_circuit
 
 NOON = datetime(2025, 6, 30, 12, tzinfo=UTC)
 
@@ -15,27 +16,9 @@ NOON = datetime(2025, 6, 30, 12, tzinfo=UTC)
 class TestErrors:
     """GET …/errors and POST …/errors/replay."""
 
-    def add(
-        self,
-        api: Api,
-        sync_id: str,
-        record: str = '{"id": 1}',
-        replayed: bool = False,
-        replayable: bool = True,
-    ) -> None:
-        api.execute(
-            "INSERT INTO dead_letters (sync_id, organization_id, stream, external_id, error_type, message, record, "
-            "replayed_at, replayable) "
-            "VALUES (%s, 'default', 'clients', '1', 'invalid_data_format', 'no name', %s::jsonb, %s, %s)",
-            sync_id,
-            record,
-            NOON if replayed else None,
-            replayable,
-        )
-
     def test_the_records_that_failed(self, api: Api) -> None:
-        self.add(api, api.add_run("sync_x"))
-        self.add(api, api.add_run("sync_y"))
+        add_dead_letter(api, api.add_run("sync_x"))
+        add_dead_letter(api, api.add_run("sync_y"))
         body = api.get("/api/v1/runs/sync_x/errors").get_json()
         assert body["total"] == 1
         [item] = body["items"]
@@ -53,11 +36,11 @@ class TestErrors:
 
     @pytest.mark.parametrize("record", [f'{{"n": {10**40}}}', '"text"', "[1, 2]", "null", '{"n": 1.5e300}'])
     def test_whatever_the_source_sent(self, api: Api, record: str) -> None:
-        self.add(api, api.add_run("sync_x"), record)
+        add_dead_letter(api, api.add_run("sync_x"), record)
         assert api.get("/api/v1/runs/sync_x/errors").status_code == 200
 
     def test_replay(self, api: Api) -> None:
-        self.add(api, api.add_run("sync_x"))
+        add_dead_letter(api, api.add_run("sync_x"))
         answer = api.post("/api/v1/runs/sync_x/errors/replay", headers={"X-Request-ID": "r"})
         assert answer.status_code == 202
         sync_id = answer.get_json()["sync_id"]
@@ -67,25 +50,25 @@ class TestErrors:
         assert api.dispatcher.sent == [(sync_id, "sync")]
 
     def test_nothing_to_replay(self, api: Api) -> None:
-        self.add(api, api.add_run("sync_x"), replayed=True)
+        add_dead_letter(api, api.add_run("sync_x"), replayed=True)
         check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409, "conflict")
 
     def test_what_was_stored_altered_is_not_replayed(self, api: Api) -> None:
-        self.add(api, api.add_run("sync_x"), replayable=False)
-        self.add(api, "sync_x", replayable=False)
+        add_dead_letter(api, api.add_run("sync_x"), replayable=False)
+        add_dead_letter(api, "sync_x", replayable=False)
         assert api.get("/api/v1/runs/sync_x/errors").get_json()["items"][0]["replayable"] is False
         details = check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409, "conflict")
         assert details["error_code"] == "NOTHING_TO_REPLAY"
         assert "2 failed records could only be stored altered" in details["message"]
         assert "a full refresh reads them again" in details["message"]
         for _ in range(2):
-            self.add(api, "sync_x")
+            add_dead_letter(api, "sync_x")
         message = api.post("/api/v1/runs/sync_x/errors/replay").get_json()["message"]
         assert message == "Replay of 2 failed records of sync_x started"
 
     def test_a_second_replay_names_the_one_in_flight(self, api: Api) -> None:
-        self.add(api, api.add_run("sync_x"))
-        self.add(api, api.add_run("sync_y"))
+        add_dead_letter(api, api.add_run("sync_x"))
+        add_dead_letter(api, api.add_run("sync_y"))
         first = api.post("/api/v1/runs/sync_x/errors/replay").get_json()
         api.execute("UPDATE dead_letters SET replayed_at = now() WHERE sync_id = 'sync_x'")  # the first is that far
         second = api.post("/api/v1/runs/sync_x/errors/replay")
@@ -102,7 +85,7 @@ class TestErrors:
         assert check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409)["error_code"] == "NOTHING_TO_REPLAY"
 
     def test_replay_beside_a_run_in_flight(self, api: Api) -> None:
-        self.add(api, api.add_run("sync_x"))
+        add_dead_letter(api, api.add_run("sync_x"))
         live = api.post("/api/v1/sync/clients").get_json()["sync_id"]
         details = check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409, "conflict")
         assert details["sync_id"] == live
@@ -165,3 +148,38 @@ class TestCancelAndRetry:
             answers = list(pool.map(lambda _: api.again().post("/api/v1/runs/sync_x/retry").get_json(), range(6)))
         assert len({answer["sync_id"] for answer in answers}) == 1
         assert sum(answer["sync_started"] for answer in answers) == 1
+
+
+class TestWhatForbidsThem:
+    """A retry and a replay are triggers: what forbids a new run forbids them."""
+
+    ACTIONS = ("retry", "errors/replay")
+
+    def ask(self, api: Api, action: str) -> TestResponse:
+        add_dead_letter(api, api.add_run("sync_x", status="failed", started_at=NOON))
+        return api.post(f"/api/v1/runs/sync_x/{action}")
+
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_a_sync_that_is_not_configured(self, database_url: str, redis_url: str, action: str) -> None:
+        with open_api(database_url, redis_url, mock_api_url=None) as api:
+            check_error(self.ask(api, action), 409, "credentials_not_found")
+            assert len(api.runs()) == 1
+
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_a_disabled_sync(self, api: Api, action: str) -> None:
+        api.patch("/api/v1/schedules/clients", json={"enabled": False})
+        check_error(self.ask(api, action), 409, "sync_disabled")
+        assert len(api.runs()) == 1
+
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_an_organization_that_is_not_active(self, api: Api, action: str) -> None:
+        api.execute("UPDATE organizations SET active = false")
+        check_error(self.ask(api, action), 404, "not_found")
+
+    def test_an_open_circuit_forbids_a_retry(self, api: Api) -> None:
+        open_circuit(api, "clients", "100 seconds")
+        assert 90 <= check_error(self.ask(api, "retry"), 503, "circuit_open")["retry_after"] <= 100
+
+    def test_an_open_circuit_does_not_matter_to_a_replay(self, api: Api) -> None:
+        open_circuit(api, "clients", "100 seconds")
+        assert self.ask(api, "errors/replay").status_code == 202

@@ -8,20 +8,13 @@ from typing import Any
 
 import pytest
 
+from syncapp.commands.start import live_run
 from syncapp.errors import DatabaseUnavailable
-from tests.integration.api import TIME, Api, check_error, open_api
+from tests.integration.api import TIME, Api, check_error, open_api, open_circuit
 
 ANSWER = {"message", "sync_started", "sync_id", "organization_id", "timestamp"}
 ONE = ["/api/v1/sync/clients", "/api/v1/sync/appointments"]
 BOTH = ["/api/v1/sync/all", "/api/v1/sync/force"]
-
-
-def open_circuit(api: Api, sync: str, until: str) -> None:
-    api.execute(
-        "INSERT INTO circuits (sync, organization_id, open_until) VALUES (%s, 'default', now() + %s::interval)",
-        sync,
-        until,
-    )
 
 
 @pytest.mark.parametrize("path", ONE)
@@ -110,17 +103,32 @@ def test_many_at_once_start_one(api: Api) -> None:
     assert len({answer["sync_id"] for answer in answers}) == len(api.runs()) == 1
 
 
+@pytest.mark.parametrize("path", [ONE[0], "/api/v1/runs/sync_old/retry"])
+def test_the_run_in_flight_ends_while_it_is_looked_for(api: Api, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    api.add_run("sync_old", status="failed")
+    first = api.post(ONE[0]).get_json()["sync_id"]
+
+    def look_too_late(*asked: Any) -> Any:
+        api.execute("UPDATE sync_runs SET status = 'completed' WHERE sync_id = %s", first)
+        return live_run(*asked)
+
+    monkeypatch.setattr("syncapp.commands.start.live_run", look_too_late)
+    answer = api.post(path)
+    assert (answer.status_code, answer.get_json()["sync_started"]) == (202, True)
+    assert answer.get_json()["sync_id"] != first
+
+
 class TestRuns:
     """POST /api/v1/runs."""
 
     def test_all_that_can_be_asked(self, api: Api) -> None:
-        asked = {"sync": "clients", "organization_id": "default", "mode": "default", "full_refresh": True}
+        asked = {"sync": "clients", "organization_id": "default", "mode": "default", "full_refresh": False}
         asked |= {"dry_run": True, "since": "2025-06-30T14:00:00+02:00"}
         answer = api.post("/api/v1/runs", json=asked)
         assert answer.status_code == 202
         assert set(answer.get_json()) == ANSWER
         [run] = api.runs()
-        assert (run["full_refresh"], run["dry_run"], run["mode"]) == (True, True, "default")
+        assert (run["full_refresh"], run["dry_run"], run["mode"]) == (False, True, "default")
         assert run["since"] == datetime(2025, 6, 30, 12, tzinfo=UTC)
 
     @pytest.mark.parametrize(
@@ -139,6 +147,7 @@ class TestRuns:
             ({"sync": "clients", "since": "0001-01-01T00:00:00+14:00"}, "since"),
             ({"sync": "clients", "since": "9999-12-31T23:59:59-14:00"}, "since"),
             ({"sync": "clients", "since": 10**30}, "since"),
+            ({"sync": "clients", "since": "2025-01-01T00:00:00Z", "full_refresh": True}, "since"),
             ({"sync": "clients", "drop": True}, "drop"),
         ],
     )

@@ -151,7 +151,7 @@ def test_a_replay_says_nothing_about_the_source(make: MakeWorld) -> None:
     first = world.sync_once()
     world.source.before_page = always(ConnectionFailed("down"))
     world.sync_once()
-    answer = replay_errors(world.database, DEFAULT, utc_now, first["sync_id"])
+    answer = replay_errors(world.database, DEFAULT, world.settings, utc_now, first["sync_id"])
     assert world.execute(answer.sync_id) == "completed"
     assert world.query("SELECT failures FROM circuits") == [{"failures": 1}]
 
@@ -161,13 +161,13 @@ def test_a_retried_run_goes_on_from_the_checkpoint(make: MakeWorld) -> None:
     world.source.before_page = fail_once_at(4, ConnectionFailed("cut"))
     failed = world.sync_once()
     assert failed["status"] == "failed"
-    answer = retry_run(world.database, DEFAULT, utc_now, failed["sync_id"])
+    answer = retry_run(world.database, DEFAULT, world.settings, utc_now, failed["sync_id"])
     assert world.execute(answer.sync_id) == "completed"
     run = world.run(answer.sync_id)
     assert (run["trigger"], world.counts(run)) == ("retry", (30, 30, 0, 0, 0, 0))
     assert len(world.rows()) == 60
     with pytest.raises(Conflict):
-        retry_run(world.database, DEFAULT, utc_now, answer.sync_id)
+        retry_run(world.database, DEFAULT, world.settings, utc_now, answer.sync_id)
 
 
 def lose_after_batch(world: World, monkeypatch: pytest.MonkeyPatch, number: int, sync_id: str) -> None:
@@ -192,7 +192,7 @@ def test_the_retry_of_a_mock_run_is_a_mock_run(make: MakeWorld, monkeypatch: pyt
     world.source.before_page = always(ConnectionFailed("down"))
     sync_id = world.trigger()
     lose_after_batch(world, monkeypatch, 1, sync_id)
-    answer = retry_run(world.database, DEFAULT, utc_now, sync_id)
+    answer = retry_run(world.database, DEFAULT, world.settings, utc_now, sync_id)
     assert world.execute(answer.sync_id) == "completed"
     assert world.run(answer.sync_id)["source"] == "mock"
     assert {key: row["is_mock"] for key, row in world.rows().items()} == {"7": True, "8": True}
@@ -207,7 +207,7 @@ def test_a_retry_from_the_last_page_looks_again_before_it_deletes(
     sync_id = world.trigger(full_refresh=True)
     lose_after_batch(world, monkeypatch, 3, sync_id)
     world.source.records.insert(0, client(1))  # it had only moved from one page to another
-    answer = retry_run(world.database, DEFAULT, utc_now, sync_id)
+    answer = retry_run(world.database, DEFAULT, world.settings, utc_now, sync_id)
     assert world.execute(answer.sync_id) == "completed"
     assert len(world.rows()) == 30
 
@@ -222,13 +222,13 @@ def test_dead_letters_are_replayed_once_and_never_over_newer_rows(make: MakeWorl
     )
     world.source.records[0] = client(1, name="newer")
     world.sync_once()
-    answer = replay_errors(world.database, DEFAULT, utc_now, run["sync_id"])
+    answer = replay_errors(world.database, DEFAULT, world.settings, utc_now, run["sync_id"])
     assert world.execute(answer.sync_id) == "completed"
     assert world.rows()["1"]["name"] == "newer"
     assert world.rows()["2"]["email"] == "mended@example.com"
     assert world.query("SELECT 1 FROM dead_letters WHERE replayed_at IS NULL AND sync_id = %s", run["sync_id"]) == []
     with pytest.raises(Conflict):
-        replay_errors(world.database, DEFAULT, utc_now, run["sync_id"])
+        replay_errors(world.database, DEFAULT, world.settings, utc_now, run["sync_id"])
 
 
 def test_what_could_only_be_stored_altered_is_never_written(make: MakeWorld) -> None:
@@ -248,7 +248,7 @@ def test_what_could_only_be_stored_altered_is_never_written(make: MakeWorld) -> 
         ("5", True),
     ]
     world.query("UPDATE dead_letters SET record = record || '{\"email\": null}' WHERE external_id = '5' RETURNING 1")
-    answer = replay_errors(world.database, DEFAULT, utc_now, run["sync_id"])
+    answer = replay_errors(world.database, DEFAULT, world.settings, utc_now, run["sync_id"])
     assert answer.message == f"Replay of 1 failed record of {run['sync_id']} started"
     assert world.execute(answer.sync_id) == "completed"
     assert world.counts(world.run(answer.sync_id)) == (1, 1, 0, 0, 0, 0)
@@ -256,7 +256,7 @@ def test_what_could_only_be_stored_altered_is_never_written(make: MakeWorld) -> 
     waiting = world.query("SELECT external_id FROM dead_letters WHERE replayed_at IS NULL")
     assert len(waiting) == 4
     with pytest.raises(Conflict, match="4 failed records could only be stored altered"):
-        replay_errors(world.database, DEFAULT, utc_now, run["sync_id"])
+        replay_errors(world.database, DEFAULT, world.settings, utc_now, run["sync_id"])
 
 
 def test_a_cancelled_run_stops_within_a_page(make: MakeWorld) -> None:

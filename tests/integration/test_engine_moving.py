@@ -165,7 +165,7 @@ def test_mock_records_never_stand_in_for_the_rest_of_a_real_read(make: MakeWorld
     world.execute(failed)
     cancel_run(world.database, DEFAULT, failed)
     world.source.before_page = always(ConnectionFailed("down"))
-    retried = retry_run(world.database, DEFAULT, utc_now, failed)
+    retried = retry_run(world.database, DEFAULT, world.settings, utc_now, failed)
     assert world.execute(retried.sync_id) == "failed"
     assert len(world.rows()) == 60
 
@@ -177,9 +177,9 @@ def with_a_dead_letter(make: MakeWorld, **settings: Any) -> tuple[World, str]:
 
 def test_the_retry_of_a_replay_is_a_replay(make: MakeWorld) -> None:
     world, first = with_a_dead_letter(make)
-    replay = replay_errors(world.database, DEFAULT, utc_now, first)
+    replay = replay_errors(world.database, DEFAULT, world.settings, utc_now, first)
     cancel_run(world.database, DEFAULT, replay.sync_id)
-    again = retry_run(world.database, DEFAULT, utc_now, replay.sync_id)
+    again = retry_run(world.database, DEFAULT, world.settings, utc_now, replay.sync_id)
     requests = len(world.source.requests)
     assert world.execute(again.sync_id) == "completed"
     assert len(world.source.requests) == requests
@@ -187,7 +187,7 @@ def test_the_retry_of_a_replay_is_a_replay(make: MakeWorld) -> None:
 
 def test_a_replay_in_flight_is_not_what_a_trigger_asked_for(make: MakeWorld) -> None:
     world, first = with_a_dead_letter(make)
-    replay_errors(world.database, DEFAULT, utc_now, first)
+    replay_errors(world.database, DEFAULT, world.settings, utc_now, first)
     with pytest.raises(Conflict):
         world.trigger()
 
@@ -196,7 +196,7 @@ def test_a_replay_that_fails_again_leaves_the_newer_row_alone(make: MakeWorld) -
     world, first = with_a_dead_letter(make)
     world.source.records = [client(1), client(2)]
     world.sync_once(full_refresh=True)
-    replay = replay_errors(world.database, DEFAULT, utc_now, first)
+    replay = replay_errors(world.database, DEFAULT, world.settings, utc_now, first)
     world.execute(replay.sync_id)
     assert world.rows()["2"]["sync_status"] == "synced"
 
@@ -207,7 +207,7 @@ def test_a_mass_delete_is_allowed_for_one_run_alone(make: MakeWorld) -> None:
     world.source.before_page = fail_once_at(2, ConnectionFailed("cut"))
     failed = world.sync_once(full_refresh=True, allow_mass_delete=True)
     world.source.records = []
-    retried = retry_run(world.database, DEFAULT, utc_now, failed["sync_id"])
+    retried = retry_run(world.database, DEFAULT, world.settings, utc_now, failed["sync_id"])
     world.execute(retried.sync_id)
     assert not world.run(retried.sync_id)["allow_mass_delete"]
     assert len(world.rows()) == 40
