@@ -124,7 +124,6 @@ class Settings(BaseSettings):
     external_api_retry_attempts: int = Field(3, ge=0, le=10)
     external_api_concurrency: int = Field(8, ge=1, le=32, description="pages read at once where they can be addressed")
     external_api_page_size: int = Field(100, ge=1, le=10_000)
-    external_api_rate_limit: float = Field(0, ge=0, description="requests a second over all workers; 0 is no limit")
     external_api_allow_http: bool = False
     mock_fallback: bool = False
     source_timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
