@@ -11,8 +11,9 @@ from typing import Any
 
 from config.settings import WEB_THREADS, service_settings
 
-bind = f"{os.environ.get('HOST', '0.0.0.0')}:{service_settings().port}"  # noqa: S104  (a container is reached from outside)
-workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+_settings = service_settings()
+bind = f"{os.environ.get('HOST', '0.0.0.0')}:{_settings.port}"  # noqa: S104  (a container is reached from outside)
+workers = _settings.web_concurrency
 worker_class = "gthread"
 threads = WEB_THREADS
 # Each process imports for itself: connections and threads must be made after the fork.

@@ -7,15 +7,28 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 NO_DATABASE = "DATABASE_URL is missing (or POSTGRES_HOST, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB)"
 NO_BROKER = "REDIS_URL is missing, for example redis://localhost:6379/0"
 WEB_THREADS = 8  # of an API process, and its connections to PostgreSQL: fewer would be opened and closed all the time
+VALID_PORTS = range(1, 65_536)
+PORTS = f" (a port is a number from {VALID_PORTS[0]} to {VALID_PORTS[-1]})"
 DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
 
@@ -44,29 +57,54 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
-def _http_url(value: str | None) -> str | None:
-    if value is None:
-        return None
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// address")
+def _http_url(value: str) -> str:
+    parts = _split(value)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"must be an http:// or https:// address{PORTS}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must hold neither credentials nor a query")
     return value.rstrip("/")
 
 
-def _database_url(value: str | None) -> str | None:
+def _database_url(value: str) -> str:
     """Heroku writes postgres://, SQLAlchemy wants the driver named."""
-    if value is None:
-        return None
     scheme, _, rest = value.partition("://")
-    if scheme.split("+")[0] not in {"postgres", "postgresql"} or not rest:
-        raise ValueError("must be a postgresql:// address")
-    return f"postgresql+psycopg://{rest}"
+    address = f"postgresql+psycopg://{rest}"
+    try:
+        fits = bool(rest) and _is_port(make_url(address).port)
+    except (ValueError, ArgumentError):
+        fits = False
+    if not fits or scheme.split("+")[0] not in {"postgres", "postgresql"}:
+        raise ValueError(f"must be a postgresql:// address{PORTS}")
+    return address
 
 
-def _redis_url(value: str | None) -> str | None:
-    if value is not None and value.partition("://")[0] not in {"redis", "rediss"}:
-        raise ValueError("must be a redis:// or rediss:// address")
+def _redis_url(value: str) -> str:
+    parts = _split(value)
+    fits = parts is not None and re.fullmatch(r"/?\d*", parts.path)
+    if not fits or not value.startswith(("redis://", "rediss://")):
+        raise ValueError(f"must be a redis:// or rediss:// address such as redis://localhost:6379/0{PORTS}")
     return value
+
+
+def _split(value: str) -> SplitResult | None:
+    """None for what is no address. What urllib says of it may repeat a password."""
+    try:
+        parts = urlsplit(value)
+        return parts if _is_port(parts.port) else None
+    except ValueError:
+        return None
+
+
+def _is_port(port: int | None) -> bool:
+    return port is None or port in VALID_PORTS
+
+
+def _header_text(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text or not text.isascii() or not text.isprintable():
+        raise ValueError("must be printable ASCII characters, for it is sent in a header")
+    return SecretStr(text)
 
 
 def _timezone(value: str) -> str:
@@ -85,7 +123,7 @@ def _positive(value: float) -> float:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Duration = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
-Token = Annotated[SecretStr, Field(min_length=16)]
+HeaderText = Annotated[SecretStr, AfterValidator(_header_text)]
 
 
 def _either(name: str, alias: str) -> Any:
@@ -96,35 +134,36 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True)
 
     # where everything is
-    database_url: Annotated[str | None, AfterValidator(_database_url)] = None
+    database_url: Annotated[str, AfterValidator(_database_url)] | None = None
     postgres_host: str | None = None
     postgres_port: int = Field(5432, ge=1, le=65535)
     postgres_user: str = "postgres"
     postgres_password: SecretStr | None = None
     postgres_db: str = "postgres"
-    redis_url: Annotated[str | None, AfterValidator(_redis_url)] = None
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     dyno: str | None = Field(None, description="set by Heroku")
     port: int = Field(8000, ge=0, le=65535)
     flower_port: int = Field(5555, ge=0, le=65535)
+    web_concurrency: int = Field(2, ge=1, le=256, description="processes of the API")
     log_level: Annotated[str, BeforeValidator(lambda v: str(v).upper())] = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$"
     )
     log_format: str = Field("auto", pattern="^(auto|json|console)$")
     syncapp_home: str = ".syncapp"
-    syncapp_admin_token: Token | None = None
+    syncapp_admin_token: HeaderText | None = None
     syncapp_secret_key: SecretStr | None = None
     default_organization_id: str = Field("default", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     cors_origins: str = ""
     trigger_rate_limit: int = Field(60, ge=1, description="triggers a minute per token")
 
     # the wellness API
+    external_api_allow_http: bool = False  # before the address, whose check reads it
     mock_api_url: HttpUrl | None = None
-    mock_api_key: SecretStr | None = None
+    mock_api_key: HeaderText | None = None
     external_api_timeout: float = Field(30, gt=0, le=600, description="seconds")
     external_api_retry_attempts: int = Field(3, ge=0, le=10)
     external_api_concurrency: int = Field(8, ge=1, le=32, description="pages read at once where they can be addressed")
     external_api_page_size: int = Field(100, ge=1, le=10_000)
-    external_api_allow_http: bool = False
     mock_fallback: bool = False
     source_timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
 
@@ -144,15 +183,14 @@ class Settings(BaseSettings):
     lease_seconds: Duration = Field(30, description="a run whose worker is silent for this long is taken over")
     batch_records: int = Field(1_000, ge=1, le=50_000, description="records a transaction")
 
-    @model_validator(mode="after")
-    def _check_together(self) -> Settings:
-        plain = self.mock_api_url is not None and self.mock_api_url.startswith("http://")
-        near = _is_this_machine(urlsplit(self.mock_api_url or "").hostname or "")
-        if plain and not near and not self.external_api_allow_http:
-            raise ValueError(
-                "MOCK_API_URL: plain http only to this machine; use https or set EXTERNAL_API_ALLOW_HTTP=true"
-            )
-        return self
+    @field_validator("mock_api_url")
+    @classmethod
+    def _check_plain_http(cls, value: str | None, others: ValidationInfo) -> str | None:
+        parts = urlsplit(value or "")
+        allowed = others.data.get("external_api_allow_http", True)  # absent where that one is wrong itself
+        if parts.scheme == "http" and not allowed and not _is_this_machine(parts.hostname or ""):
+            raise ValueError("plain http only to this machine; use https or set EXTERNAL_API_ALLOW_HTTP=true")
+        return value
 
     @property
     def database(self) -> str:
@@ -189,7 +227,7 @@ def load_settings(**overrides: Any) -> Settings:
         for problem in error.errors(include_url=False, include_input=False):
             name = ".".join(str(part) for part in problem["loc"]).upper()
             text = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"  {name}: {text}" if name else f"  {text}")
+            lines.append(f"  {name}: {text}")
         raise SettingsError("These environment variables are wrong:\n" + "\n".join(lines)) from None
 
 

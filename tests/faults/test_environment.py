@@ -32,7 +32,7 @@ def test_everything_that_is_wrong_or_missing_is_named_at_once(stack: Stack, proc
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_secret_that_is_wrong_is_not_shown(stack: Stack, process: str) -> None:
-    code, said = start(stack, process, SYNCAPP_ADMIN_TOKEN="tooshort-7q", DATABASE_URL="mysql://u:pa55-7q@host/db")
+    code, said = start(stack, process, SYNCAPP_ADMIN_TOKEN="unsendäble-7q", DATABASE_URL="mysql://u:pa55-7q@host/db")
     assert code != 0
     assert "SYNCAPP_ADMIN_TOKEN" in said
     assert "DATABASE_URL" in said

@@ -15,7 +15,6 @@ from syncapp.cli import programs
 from syncapp.embedded.supervisor import GRACE
 
 ROOT = Path(__file__).parents[2]
-NOT_SETTINGS = {"WEB_CONCURRENCY"}  # gunicorn's own
 LINE = re.compile(r"^#? ?([A-Z][A-Z0-9_]*)=(.*)$")
 PROCESSES = {
     "web": programs.WEB,
@@ -45,7 +44,7 @@ def procfile() -> dict[str, str]:
 
 
 def test_the_example_has_every_variable_and_no_other() -> None:
-    assert set(example()) - NOT_SETTINGS == variables()
+    assert set(example()) == variables()
 
 
 def test_the_defaults_it_shows_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,10 @@ def test_every_wrong_variable_is_named_in_one_message(monkeypatch: pytest.Monkey
         "FULL_REFRESH_INTERVAL": "-1h",
         "SOURCE_TIMEZONE": "Mars/Olympus",
         "LOG_LEVEL": "chatty",
-        "MOCK_API_URL": "ftp://x",
-        "SYNCAPP_ADMIN_TOKEN": "short",
+        "MOCK_API_URL": "http://api.example.com",
+        "MOCK_API_KEY": "secret-wörd",
+        "SYNCAPP_ADMIN_TOKEN": "secret-word\n2",
+        "WEB_CONCURRENCY": "abc",
         "DEFAULT_ORGANIZATION_ID": "no spaces please",
         "PORT": "70000",
     }
@@ -34,12 +36,64 @@ def test_every_wrong_variable_is_named_in_one_message(monkeypatch: pytest.Monkey
     message = str(caught.value)
     named = {"WORKER_CONCURRENCY" if name == "SIDEKIQ_CONCURRENCY" else name for name in wrong}
     assert [name for name in named if name not in message] == []
-    assert "secret-word" not in message
+    assert "secret-w" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (
+            "mock_api_url",
+            [
+                "ftp://x",
+                "https://",
+                "https://user:pa55@x",
+                "https://x/?key=pa55",
+                "https://x/#pa55",
+                "https://x:99999",
+                "https://x:0",
+                "https://pa55:abc",
+                "https://[pa55",
+            ],
+        ),
+        (
+            "database_url",
+            ["mysql://u:pa55@h/d", "postgresql://", "postgresql://u:pa55@h:99999/d", "postgresql://u:pa55@h:pa55/d"],
+        ),
+        (
+            "redis_url",
+            ["http://h", "redis", "redis:h", "redis://:pa55@h:99999", "redis://:pa55/pa55@h:1", "redis://h:1/pa55"],
+        ),
+    ],
+)
+def test_addresses_that_no_client_could_use(name: str, values: list[str]) -> None:
+    for value in values:
+        with pytest.raises(SettingsError, match=name.upper()) as caught:
+            load_settings(**{name: value})
+        assert "pa55" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["x", "with a blank", " about it \n"])
+def test_any_token_that_can_be_sent_is_taken(token: str) -> None:
+    found = load_settings(syncapp_admin_token=token).syncapp_admin_token
+    assert found is not None
+    assert found.get_secret_value() == token.strip()
+
+
+@pytest.mark.parametrize("token", [" ", "two\nlines", "zwölf", "\x00"])
+def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
+    with pytest.raises(SettingsError, match="SYNCAPP_ADMIN_TOKEN: must be printable ASCII"):
+        load_settings(syncapp_admin_token=token)
 
 
 def test_missing_services_are_named_together() -> None:
     with pytest.raises(SettingsError, match=r"(?s)DATABASE_URL.*REDIS_URL"):
         require_services(load_settings())
+
+
+@pytest.mark.parametrize("rest", ["u:pa/s:s?s@h:5/d", "/d?host=/tmp", "[::1]:5/d", "u@h/d?a=x@y:z"])
+def test_addresses_of_postgresql_that_are_usual(rest: str) -> None:
+    assert load_settings(database_url=f"postgresql://{rest}").database == f"postgresql+psycopg://{rest}"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
@@ -76,9 +130,9 @@ def test_plain_http_only_to_this_machine() -> None:
 
 
 def test_an_address_that_only_looks_like_this_machine() -> None:
-    for host in ("127.evil.example", "localhost.evil.example"):
+    for address in ("http://127.evil.example", "http://localhost.evil.example", "HTTP://evil.example"):
         with pytest.raises(SettingsError, match="MOCK_API_URL"):
-            load_settings(mock_api_url=f"http://{host}")
+            load_settings(mock_api_url=address)
 
 
 @pytest.mark.parametrize(
