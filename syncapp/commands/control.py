@@ -105,12 +105,18 @@ def replay_errors(
     """A new run that tries the failed records of an earlier one again, those that could be stored as they came.
 
     A replay of it that is in flight is the answer itself. An open circuit is no hindrance: the source is not asked.
-    Raises Conflict (nothing to replay, or another run in flight), and as `trigger_runs` does.
+    Raises Conflict (a dry run, nothing to replay, another run in flight), and as `trigger_runs` does.
     """
     with db.session(scope) as session:
         old = _locked(session, sync_id)
         if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
             return earlier[0]
+        if old.dry_run:
+            raise Conflict(
+                f"{sync_id} was a dry run, of which nothing is written: start a run of {old.sync} without dry_run, "
+                "and replay what fails in that",
+                error_code="DRY_RUN_NOT_REPLAYABLE",
+            )
         running = live_run(session, old.sync, old.organization_id)
         if running is not None and running.replay_of == sync_id:
             return _finish(session, idempotency, answer_in_flight(running, clock, f"A replay of {sync_id}"))

@@ -53,6 +53,12 @@ class TestErrors:
         add_dead_letter(api, api.add_run("sync_x"), replayed=True)
         check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409, "conflict")
 
+    def test_what_failed_in_a_dry_run_is_not_replayed(self, api: Api) -> None:
+        add_dead_letter(api, api.add_run("sync_x", dry_run=True))
+        details = check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409, "conflict")
+        assert "start a run of clients without dry_run" in details["message"]
+        assert len(api.runs()) == 1
+
     def test_what_was_stored_altered_is_not_replayed(self, api: Api) -> None:
         add_dead_letter(api, api.add_run("sync_x"), replayable=False)
         add_dead_letter(api, "sync_x", replayable=False)
