@@ -17,6 +17,7 @@ from api.errors import Malformed
 from syncapp.commands import Caller, find_caller
 from syncapp.errors import Forbidden, Unauthorized, ValidationFailed
 from syncapp.queries import check_organization
+from syncapp.registry import find_sync
 from syncapp.scope import EVERYONE, Scope
 
 HEADER = "X-Organization-ID"
@@ -159,7 +160,27 @@ def visible(**also: str | None) -> Scope:
 
 
 def default_organization() -> Scope:
-    """As `organization`, for routes of systems that belong to the default organization. Raises Forbidden too."""
-    if not caller_is_admin() and caller().organization_id != services().settings.default_organization_id:
+    """The default organization, for routes of systems that belong to it alone.
+
+    Raises Forbidden (a member of another), Malformed (an admin names another), and as `named_organization`.
+    """
+    default = services().settings.default_organization_id
+    _check_not_foreign(default)
+    if named_organization() not in (None, default):
+        raise Malformed(
+            f"These syncs belong to the default organization: name {default} in {HEADER}, or none",
+            error_code="NOT_THE_DEFAULT_ORGANIZATION",
+        )
+    structlog.contextvars.bind_contextvars(organization_id=default)
+    return Scope(default)
+
+
+def check_sync(name: str) -> None:
+    """Raises NotFound, and Forbidden where a member would have the default organization's source read."""
+    if not find_sync(name).per_organization:
+        _check_not_foreign(services().settings.default_organization_id)
+
+
+def _check_not_foreign(default: str) -> None:
+    if not caller_is_admin() and caller().organization_id != default:
         raise Forbidden("This belongs to the default organization")
-    return organization()

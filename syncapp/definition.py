@@ -85,7 +85,9 @@ class Stream:
 class Sync:
     """A named flow. `modes` name the streams a run takes, the first mode being the default.
 
-    `missing` lists the environment variables without which the sync is not configured.
+    `missing` lists the environment variables without which the sync is not configured. `per_organization` says that
+    each organization has a source of its own; else there is one, the default organization's, and no other's members
+    may have it read.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Sync:
     modes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policy: Policy = Policy()
     queue: str = "sync"
+    per_organization: bool = False
 
     @property
     def default_mode(self) -> str:

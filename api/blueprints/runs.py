@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.auth import caller_is_admin, organization, visible
+from api.auth import caller_is_admin, check_sync, organization, visible
 from api.context import request_id, services
 from api.limits import limited
 from api.openapi import Blueprint
@@ -26,6 +26,7 @@ from api.triggers import idempotency, start
 from syncapp import commands, queries
 from syncapp.commands import RunRequest, Triggered
 from syncapp.errors import Forbidden
+from syncapp.scope import Scope
 
 blueprint = Blueprint("runs", __name__, url_prefix="/api/v1/runs", description="Runs of every sync")
 ONE = "/<sync_id:sync_id>"
@@ -49,6 +50,7 @@ def list_runs(args: dict[str, Any]) -> queries.RunPage:
 def start_run(body: dict[str, Any]) -> Triggered:
     """Start a run"""
     scope = organization(organization_id=body.pop("organization_id", None))
+    check_sync(body["sync"])
     if body["allow_mass_delete"] and not caller_is_admin():
         raise Forbidden("Only an admin may allow a mass delete")
     return start(scope, [RunRequest(**body)])[0]
@@ -85,8 +87,8 @@ def list_errors(page: dict[str, int], sync_id: str) -> queries.Listed:
 @limited
 def replay_errors(sync_id: str) -> Triggered:
     """Try the records that failed again"""
-    parts, asked = services(), idempotency()
-    run = commands.replay_errors(parts.database, visible(), parts.settings, parts.clock, sync_id, request_id(), asked)
+    parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
+    run = commands.replay_errors(parts.database, scope, parts.settings, parts.clock, sync_id, request_id(), asked)
     parts.dispatch([run])
     return run
 
@@ -96,8 +98,8 @@ def replay_errors(sync_id: str) -> Triggered:
 @limited
 def retry_run(sync_id: str) -> Triggered:
     """Go on with a failed or cancelled run from its checkpoint"""
-    parts, asked = services(), idempotency()
-    run = commands.retry_run(parts.database, visible(), parts.settings, parts.clock, sync_id, request_id(), asked)
+    parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
+    run = commands.retry_run(parts.database, scope, parts.settings, parts.clock, sync_id, request_id(), asked)
     parts.dispatch([run])
     return run
 
@@ -112,3 +114,10 @@ def cancel_run(sync_id: str) -> dict[str, Any]:
     status = commands.cancel_run(parts.database, visible(), sync_id)
     message = "The run was cancelled" if status == "cancelled" else "The run stops at its next page"
     return {"message": message, "sync_id": sync_id, "status": status, "timestamp": parts.clock()}
+
+
+def _scope_to_run(sync_id: str) -> Scope:
+    """What the caller sees, for going on with a run. Raises NotFound, Forbidden."""
+    scope = visible()
+    check_sync(queries.get_run(services().database, scope, sync_id).sync)
+    return scope

@@ -114,18 +114,11 @@ def add_ended(api: Api, sync_id: str, span: timedelta, status: str = "completed"
     api.add_run(sync_id, status=status, created_at=at, started_at=at, completed_at=at + timedelta(seconds=1), **values)
 
 
-def add_dead_letter(
-    api: Api, sync_id: str, record: str = '{"id": 1}', replayed: bool = False, replayable: bool = True
-) -> None:
-    api.execute(
-        "INSERT INTO dead_letters (sync_id, organization_id, stream, external_id, error_type, message, record, "
-        "replayed_at, replayable) "
-        "VALUES (%s, 'default', 'clients', '1', 'invalid_data_format', 'no name', %s::jsonb, %s, %s)",
-        sync_id,
-        record,
-        datetime.now(UTC) if replayed else None,
-        replayable,
-    )
+def add_dead_letter(api: Api, sync_id: str, record: str = '{"id": 1}', **values: Any) -> None:
+    row = {"sync_id": sync_id, "organization_id": "default", "stream": "clients", "external_id": "1"}
+    row |= {"error_type": "invalid_data_format", "message": "no name", "record": record} | values
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    api.execute(f"INSERT INTO dead_letters ({names}) VALUES ({marks})", *row.values())
 
 
 def open_circuit(api: Api, sync: str, until: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
-from tests.integration.api import ADMIN, Api, check_error, open_api
+from syncapp.registry import find_sync
+from tests.integration.api import ADMIN, Api, add_dead_letter, ago, check_error, open_api
 
 CLOSED = [
     ("GET", "/api/v1/sync/status"),
@@ -130,10 +134,25 @@ class TestMembers:
         check_error(api.post(f"/api/v1/runs/sync_theirs/{action}", token=member), 404, "not_found")
         assert [row["status"] for row in api.query("SELECT status FROM sync_runs")] == ["starting"]
 
-    def test_a_run_of_its_own(self, api: Api, member: str) -> None:
-        answer = api.post("/api/v1/runs", token=member, json={"sync": "clients"})
-        assert answer.status_code == 202
-        assert answer.get_json()["organization_id"] == "acme"
+    @pytest.mark.parametrize(("per_organization", "status"), [(False, 403), (True, 202)])
+    @pytest.mark.parametrize("path", ["", "/sync_mine/retry", "/sync_mine/errors/replay"])
+    def test_only_a_source_of_its_own_is_read_for_it(
+        self, api: Api, member: str, monkeypatch: pytest.MonkeyPatch, path: str, per_organization: bool, status: int
+    ) -> None:
+        """Else it would see the default organization's records; dry runs show them too."""
+        sync = replace(find_sync("clients"), per_organization=per_organization)
+        monkeypatch.setattr("api.auth.find_sync", lambda _: sync)
+        api.add_run("sync_mine", organization_id="acme", status="failed", started_at=ago(timedelta(hours=1)))
+        add_dead_letter(api, "sync_mine", organization_id="acme")
+        body = {"sync": "clients", "dry_run": True}
+        answer = api.post(f"/api/v1/runs{path}", token=member, json=None if path else body)
+        assert answer.status_code == status
+        if status == 403:
+            check_error(answer, 403, "forbidden")
+            assert len(api.runs()) == 1
+            assert api.post(f"/api/v1/runs{path}", json=None if path else body).status_code == 202
+        else:
+            assert answer.get_json()["organization_id"] == "acme"
 
     def test_section_one_belongs_to_the_default_organization(self, api: Api, member: str) -> None:
         own = api.make_token("default")
@@ -184,13 +203,26 @@ class TestOrganizations:
             details = check_error(api.get(path, headers={"X-Organization-ID": bad}), 422, "validation_error")
             assert set(details["fields"]) == {"X-Organization-ID"}
 
-    @pytest.mark.parametrize("path", ["/api/v1/sync/clients", "/api/v1/sync/all", "/api/v1/sync/force"])
-    def test_an_unknown_one_starts_nothing(self, api: Api, path: str) -> None:
-        check_error(api.post(path, headers={"X-Organization-ID": "nobody"}), 404, "not_found")
-        assert api.query("SELECT * FROM sync_runs") == []
+    @pytest.mark.parametrize("organization", ["acme", "nobody"])
+    @pytest.mark.parametrize(("method", "path"), CLOSED[:5])
+    def test_section_one_is_for_no_other(self, api: Api, method: str, path: str, organization: str) -> None:
+        api.add_organization("acme")
+        answer = api.call(method, path, headers={"X-Organization-ID": organization})
+        assert "belong to the default organization" in check_error(answer, 400, "validation_error")["message"]
+        assert api.runs() == []
 
-    def test_an_unknown_one_has_no_status(self, api: Api) -> None:
-        check_error(api.get("/api/v1/sync/status", headers={"X-Organization-ID": "nobody"}), 404, "not_found")
+    @pytest.mark.parametrize("header", [{}, {"X-Organization-ID": "default"}])
+    def test_section_one_for_an_admin_of_another(self, api: Api, header: dict[str, str]) -> None:
+        api.add_organization("acme")
+        token = api.make_token("acme", "admin")
+        answer = api.post("/api/v1/sync/clients", token=token, headers=header)
+        assert (answer.status_code, answer.get_json()["organization_id"]) == (202, "default")
+        assert api.get("/api/v1/sync/status", token=token, headers=header).status_code == 200
+
+    def test_an_unknown_one_starts_nothing(self, api: Api) -> None:
+        body = {"sync": "clients"}
+        check_error(api.post("/api/v1/runs", json=body, headers={"X-Organization-ID": "nobody"}), 404, "not_found")
+        assert api.runs() == []
 
     def test_an_inactive_one_starts_nothing(self, api: Api) -> None:
         api.add_organization("closed", active=False)

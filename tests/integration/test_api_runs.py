@@ -129,7 +129,7 @@ class TestList:
         assert body["total"] == len(expected)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/runs", "/api/v1/syncs", "/api/v1/sync/status"])
+@pytest.mark.parametrize("path", ["/api/v1/runs", "/api/v1/syncs"])
 def test_an_organization_that_does_not_exist(api: Api, path: str) -> None:
     details = check_error(api.get(path, headers={"X-Organization-ID": "nobody"}), 404, "not_found")
     assert details["message"] == "There is no organization nobody"

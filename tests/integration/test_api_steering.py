@@ -50,7 +50,7 @@ class TestErrors:
         assert api.dispatcher.sent == [(sync_id, "sync")]
 
     def test_nothing_to_replay(self, api: Api) -> None:
-        add_dead_letter(api, api.add_run("sync_x"), replayed=True)
+        add_dead_letter(api, api.add_run("sync_x"), replayed_at=NOON)
         check_error(api.post("/api/v1/runs/sync_x/errors/replay"), 409, "conflict")
 
     def test_what_failed_in_a_dry_run_is_not_replayed(self, api: Api) -> None:
