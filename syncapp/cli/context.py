@@ -13,7 +13,6 @@ import click
 
 from config.logging import configure_logging
 from config.settings import Settings, SettingsError, load_settings, parse_duration
-from syncapp.cli.output import JSON_ASKED
 from syncapp.db import Database
 from syncapp.embedded.running import environment_beside
 from syncapp.queries import check_organization
@@ -68,21 +67,11 @@ def connect(organization: str | None = None, *, everyone: bool = False) -> App:
     return App(settings, database, scope)
 
 
-def _note_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta[JSON_ASKED] = True
-
-
 def json_option(command: Decorated) -> Decorated:
-    """`--json`, on every command and before it."""
-    return click.option(
-        "--json",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_note_json,
-        help="Print one JSON document instead of a table.",
-    )(command)
+    """`--json`, on every command and before it; `Edge` has seen it before the command is parsed."""
+    return click.option("--json", is_flag=True, expose_value=False, help="Print one JSON document instead of a table.")(
+        command
+    )
 
 
 def organization_option(command: Decorated) -> Decorated:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from config.settings import SettingsError
-from syncapp.cli.output import dump, json_asked
+from syncapp.cli.output import JSON_ASKED, dump, json_asked
 from syncapp.embedded.home import HomeError
 from syncapp.embedded.server import ServerFailed
 from syncapp.errors import DatabaseUnavailable, RequestRefused, SyncError
@@ -53,17 +54,27 @@ class Failed(click.ClickException):
         }
 
     def show(self, file: IO[Any] | None = None) -> None:
+        self.show_document()
+        click.echo(f"Error: {self.message}", file=file, err=True)
+
+    def show_document(self) -> None:
         if self._json:
             click.echo(dump(self._document))
-        click.echo(f"Error: {self.message}", file=file, err=True)
 
 
 class Edge(click.Group):
     """Where exceptions end: no command shows a traceback."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--json" in args:  # wherever it stands: what cannot be used may stand before it
+            ctx.meta[JSON_ASKED] = True
+        with _documented():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _documented():
+                return super().invoke(ctx)
         except Failed as error:
             failed = error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -74,6 +85,16 @@ class Edge(click.Group):
             failed = failure_of(error)
         failed.show()
         return ctx.exit(failed.code)
+
+
+@contextmanager
+def _documented() -> Iterator[None]:
+    """A usage error keeps click's words and exit code; where JSON was asked for it is a document too."""
+    try:
+        yield
+    except click.UsageError as error:
+        Failed(error.format_message(), error_type="validation_error", error_code="USAGE").show_document()
+        raise
 
 
 def failure_of(error: Exception) -> Failed:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 JSON_ASKED = "syncapp.json"
+JSON_LINES = "syncapp.json_lines"
 WIDE = 1_000  # columns where the output is no terminal: nothing is folded or cut for a pipe
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 NOTHING = "-"
@@ -52,11 +53,13 @@ def emit(document: Any, show: Callable[[], None]) -> None:
 
 def dump(document: Any) -> str:
     """JSON with times in RFC 3339, UTC, milliseconds and Z, as the API writes it."""
-    options = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    context = click.get_current_context(silent=True)
+    indent = None if context is not None and context.meta.get(JSON_LINES) else 2
+    options = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     try:
         return orjson.dumps(document, default=_default, option=options).decode()
     except orjson.JSONEncodeError:  # a stored record may hold an integer of more than 64 bits
-        return json.dumps(document, default=_default, allow_nan=False, indent=2)
+        return json.dumps(document, default=_default, allow_nan=False, indent=indent)
 
 
 def timestamp(value: datetime) -> str:

@@ -6,18 +6,20 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import click
 import redis
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings, SettingsError, load_settings
 from syncapp.cli import programs
 from syncapp.cli.checks import QUEUES
+from syncapp.cli.context import json_option
 from syncapp.cli.first_sync import Api, ApiAnswer, FirstSync, row_counts
+from syncapp.cli.output import JSON_LINES, json_asked
 from syncapp.db import Database
 from syncapp.embedded.console import Console
 from syncapp.embedded.home import Home, HomeError, is_free
@@ -36,10 +38,6 @@ PREVIOUS = 20.0  # seconds the processes of an `up` that was killed have to end
 START = 90.0  # seconds a process has to become ready; much more than it needs, for slow machines
 FIRST_SYNC = 30.0  # after that it goes on unseen: an API of millions of records, or one that is slow to say no
 OTHERS = 15.0  # what nobody needs to work is not waited for longer
-
-
-class CannotStart(click.ClickException):
-    """One message that says what is wrong."""
 
 
 @dataclass
@@ -68,25 +66,23 @@ class Stack:
 
 
 @click.command("up")
-def up() -> None:
+@json_option
+@click.pass_context
+def up(context: click.Context) -> None:
     """Run everything in the foreground: databases, API, workers, beat, Flower, the demo.
 
     PostgreSQL and Valkey are our own unless DATABASE_URL and REDIS_URL name some; the demo's upstream runs unless
-    MOCK_API_URL names one. Data lies in SYNCAPP_HOME (.syncapp).
+    MOCK_API_URL names one. Data lies in SYNCAPP_HOME (.syncapp). With --json every line is a document; the one that
+    ends the start holds the addresses and the admin token.
     """
-    try:
-        settings = load_settings()
-        home = Home(Path(settings.syncapp_home))
-        lock = _lock(home)
-        web = _listen(settings.port, wanted="PORT" in os.environ)
-        with Supervisor(Console(sys.stdout, home.path / "syncapp.log"), lock=lock) as supervisor, web:
-            _run(Stack(settings, home, supervisor, _environment(settings, home, web), settings.flower_port), web)
-    except (SettingsError, HomeError, ServerFailed) as error:
-        raise CannotStart(str(error)) from error
-    except SQLAlchemyError as error:
-        raise CannotStart(f"PostgreSQL cannot be used: {getattr(error, 'orig', None) or error}") from error
-    except Ended:
-        return
+    context.meta[JSON_LINES] = True
+    settings = load_settings()
+    home = Home(Path(settings.syncapp_home))
+    lock = _lock(home)
+    web = _listen(settings.port, wanted="PORT" in os.environ)
+    console = Console(sys.stdout, home.path / "syncapp.log", as_json=json_asked())
+    with suppress(Ended), Supervisor(console, lock=lock) as supervisor, web:
+        _run(Stack(settings, home, supervisor, _environment(settings, home, web), settings.flower_port), web)
 
 
 def _run(stack: Stack, web: socket.socket) -> None:
@@ -144,6 +140,7 @@ def _environment(settings: Settings, home: Home, web: socket.socket) -> dict[str
         "SYNCAPP_ADMIN_TOKEN": token.get_secret_value() if token else home.secret("admin-token", prefix="syncapp_"),
         "SYNCAPP_SECRET_KEY": key.get_secret_value() if key else home.secret("secret-key"),
         "PORT": str(web.getsockname()[1]),
+        "WEB_CONCURRENCY": str(settings.web_concurrency),  # gunicorn itself cannot read an empty one
     }
 
 
@@ -217,12 +214,14 @@ def _report(stack: Stack, api: Api, database: Database) -> None:
         say("in PostgreSQL now: " + ", ".join(row_counts(name, found) for name, found in counts.items()))
     except SyncError as error:
         say(f"the rows cannot be counted: {error}")
+    facts = {"api": api.url, "flower": _address(stack.flower_port), "admin_token": api.token}
     if api.shows(f"{api.url}/"):
-        say(f"dashboard    {api.url}/")
+        facts["dashboard"] = f"{api.url}/"
+        say(f"dashboard    {facts['dashboard']}")
     say(f"API          {api.url}/docs")
-    say(f"Flower       {_address(stack.flower_port)}  (user admin, password: the admin token)")
+    say(f"Flower       {facts['flower']}  (user admin, password: the admin token)")
     say(f"admin token  {api.token}", keep=False)
-    say("Ctrl-C ends everything")
+    say("Ctrl-C ends everything", facts=facts)
 
 
 def _listen(first: int, *, wanted: bool) -> socket.socket:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
+
+import orjson
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 WIDTH = 10  # of the longest name we use
@@ -17,24 +20,26 @@ class ConsoleGone(Exception):
 
 
 class Console:
-    """Writes lines to `out` and, where given, to a private log file, without colours."""
+    """Writes lines to `out`, as JSON where that is wanted, and, where given, to a private log file, without colours."""
 
-    def __init__(self, out: TextIO, log: Path | None = None) -> None:
-        self._out = out
+    def __init__(self, out: TextIO, log: Path | None = None, *, as_json: bool = False) -> None:
+        self._out, self._as_json = out, as_json
         self._coloured = out.isatty() and not os.environ.get("NO_COLOR")
         self._colours: dict[str, int] = {}
         self._log = log
         self._file = self._open()
 
-    def line(self, name: str, text: str, *, keep: bool = True) -> None:
-        """Shows one line; `keep=False` leaves it out of the file (a token).
+    def line(self, name: str, text: str, *, keep: bool = True, facts: Mapping[str, str] | None = None) -> None:
+        """Shows one line; `keep=False` leaves it out of the file (a token). `facts` stand beside it in JSON alone.
 
         Raises ConsoleGone where the reader of a pipe or a terminal has left.
         """
         plain = f"{name:<{WIDTH}} | {text}\n"
         if keep:
             self._keep(plain)
-        if self._coloured:
+        if self._as_json:
+            plain = orjson.dumps({"process": name, "message": text, **(facts or {})}).decode() + "\n"
+        elif self._coloured:
             colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
             plain = f"\x1b[{colour}m{name:<{WIDTH}} |\x1b[0m {text}\n"
         try:

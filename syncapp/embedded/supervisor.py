@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import FrameType
@@ -116,10 +116,10 @@ class Supervisor:
         self._all[program.name] = running = _Running(program)
         self._spawn(running)
 
-    def say(self, text: str, *, keep: bool = True) -> None:
-        """Shows a line of our own; `keep=False` leaves it out of the log file."""
+    def say(self, text: str, *, keep: bool = True, facts: Mapping[str, str] | None = None) -> None:
+        """Shows a line of our own; `keep=False` leaves it out of the log file, `facts` stand in JSON alone."""
         try:
-            self._console.line(OURS, text, keep=keep)
+            self._console.line(OURS, text, keep=keep, facts=facts)
         except ConsoleGone:
             self._asked_to_end = True
 

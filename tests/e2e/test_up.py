@@ -31,14 +31,14 @@ OURS = re.compile(r"^(DATABASE_URL|POSTGRES_|REDIS_URL|MOCK_|SYNCAPP_|FLOWER_|PO
 class Up:
     """A running `syncapp up`; its output goes to a file."""
 
-    def __init__(self, home: Path, output: Path, **variables: str) -> None:
+    def __init__(self, home: Path, output: Path, words: tuple[str, ...], **variables: str) -> None:
         self.home = home
         self.output = output
         env = {name: value for name, value in os.environ.items() if not OURS.match(name)}
         self.bare = {**env, "SYNCAPP_HOME": str(home)}
         with output.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "syncapp", "up"],
+                [sys.executable, "-m", "syncapp", "up", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -107,8 +107,8 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     folder.chmod(0o711)
     started: list[Up] = []
 
-    def start(name: str = "home", **variables: str) -> Up:
-        started.append(Up(folder / name, tmp_path / f"output-{len(started)}", **variables))
+    def start(name: str = "home", *words: str, **variables: str) -> Up:
+        started.append(Up(folder / name, tmp_path / f"output-{len(started)}", words, **variables))
         return started[-1]
 
     yield start
@@ -216,6 +216,21 @@ def test_an_api_that_cannot_be_reached_is_said_and_everything_else_is_there(up: 
     assert "refused" in checks["clients: upstream"]
 
 
+def test_with_json_every_line_is_a_document(up: Callable[..., Up]) -> None:
+    one = up("home", "--json", WEB_CONCURRENCY="")
+    one.wait_until_ready()
+    refused = up("home", "--json")
+    assert refused.process.wait(60) == 1
+    [line] = [line for line in refused.text().splitlines() if not line.startswith("Error: ")]
+    assert "already runs on" in orjson.loads(line)["details"]["message"]
+    lines = [orjson.loads(line) for line in one.text().splitlines()]
+    assert {line["process"] for line in lines} <= SERVICES | {"syncapp"}
+    [where] = [line for line in lines if "api" in line]
+    assert where["admin_token"] == (one.home / "admin-token").read_text().strip()
+    assert urllib3.request("GET", f"{where['api']}/healthz", retries=False).status == 200
+    assert urllib3.request("GET", f"{where['flower']}/workers", retries=False).status == 401
+
+
 def test_wrong_variables_and_taken_ports_are_said_at_once(up: Callable[..., Up]) -> None:
     wrong = up(LOG_LEVEL="LOUD", WORKER_CONCURRENCY="many")
     assert wrong.process.wait(60) == 1
@@ -232,6 +247,6 @@ def test_wrong_variables_and_taken_ports_are_said_at_once(up: Callable[..., Up])
     assert "REDIS_URL cannot be used" in lost.text()
     lost = up(DATABASE_URL="postgresql://nobody:hidden-password@127.0.0.1:1/none")
     assert lost.process.wait(60) == 1
-    assert "PostgreSQL cannot be used" in lost.text()
+    assert "PostgreSQL cannot be reached" in lost.text()
     assert "hidden-password" not in lost.text()
     assert "Traceback" not in lost.text()

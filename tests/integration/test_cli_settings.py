@@ -82,6 +82,26 @@ def test_a_change_of_nothing_is_a_mistake(shell: Shell) -> None:
     assert "Say what to change" in shell("schedules", "set", "clients", code=2).err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope"], "No such command 'nope'."),
+        (["--nope"], "No such option '--nope'"),
+        (["runs", "--nope"], "No such option '--nope'"),
+        (["runs", "--limit", "many"], "Invalid value for '--limit'"),
+        (["run"], "Missing argument 'SYNC_ID'."),
+        (["tokens", "create"], "Say for whom"),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_a_mistake_in_the_words_is_a_document_too(shell: Shell, words: list[str], said: str, before: bool) -> None:
+    printed = shell(*(["--json", *words] if before else [*words, "--json"]), code=2)
+    assert said in printed.document["details"]["message"]
+    assert printed.document["details"]["error_type"] == "validation_error"
+    assert f"Error: {said}" in printed.err
+    assert shell(*words, code=2).out == ""
+
+
 def test_an_admins_token_is_all_of_standard_output(shell: Shell) -> None:
     printed = shell("tokens", "create", "--admin", "--name", "deploy")
     caller = find_caller(shell.database, printed.out.strip())

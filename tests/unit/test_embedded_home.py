@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import socket
 import stat
@@ -113,3 +115,16 @@ def test_the_log_file_is_turned_over_and_secrets_stay_out(tmp_path: Path, monkey
     assert len(log.read_text()) <= 250
     assert "the token" not in kept
     assert "the token" in (tmp_path / "out").read_text()
+
+
+def test_lines_are_documents_where_json_was_asked_for(tmp_path: Path) -> None:
+    out = io.StringIO()
+    console = Console(out, tmp_path / "log", as_json=True)
+    console.line("web", 'said "so" \ufffd')
+    console.line("syncapp", "ready", facts={"api": "http://127.0.0.1:8000"})
+    console.close()
+    assert [json.loads(line) for line in out.getvalue().splitlines()] == [
+        {"process": "web", "message": 'said "so" \ufffd'},
+        {"process": "syncapp", "message": "ready", "api": "http://127.0.0.1:8000"},
+    ]
+    assert (tmp_path / "log").read_text().splitlines()[1] == "syncapp    | ready"
