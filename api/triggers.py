@@ -11,7 +11,7 @@ from flask import request
 
 from api.context import request_id, services
 from api.schemas.common import CONTROL
-from syncapp.commands import Idempotency, RunRequest, Triggered, trigger_runs
+from syncapp.commands import Idempotency, Refused, RunRequest, Triggered, trigger_run, trigger_runs
 from syncapp.errors import ValidationFailed
 from syncapp.scope import Scope
 
@@ -19,15 +19,30 @@ HEADER = "Idempotency-Key"
 LONGEST_KEY = 255
 
 
-def start(scope: Scope, requests: Sequence[RunRequest]) -> list[Triggered]:
-    """Commits the runs, hands them to the workers, and never waits for them. Raises as `trigger_runs`."""
-    parts = services()
-    asked = idempotency(requests)
-    marked = [replace(wanted, request_id=request_id()) for wanted in requests]
-    runs = trigger_runs(parts.database, scope, parts.settings, parts.clock, marked, asked)
+def start(scope: Scope, request: RunRequest) -> Triggered:
+    """Commits the run, hands it to the workers, and never waits for it. Raises as `trigger_run`."""
+    parts, asked = services(), idempotency([request])
+    run = trigger_run(parts.database, scope, parts.settings, parts.clock, _marked(request), asked)
+    _send([run])
+    return run
+
+
+def start_each(scope: Scope, requests: Sequence[RunRequest]) -> tuple[list[Triggered], list[Refused]]:
+    """As `start` for each of several. Raises as `trigger_runs`."""
+    parts, asked = services(), idempotency(requests)
+    marked = [_marked(request) for request in requests]
+    runs, refused = trigger_runs(parts.database, scope, parts.settings, parts.clock, marked, asked)
+    _send(runs)
+    return runs, refused
+
+
+def _marked(request: RunRequest) -> RunRequest:
+    return replace(request, request_id=request_id())
+
+
+def _send(runs: Sequence[Triggered]) -> None:
     structlog.contextvars.bind_contextvars(sync=[run.sync for run in runs], sync_id=[run.sync_id for run in runs])
-    parts.dispatch(runs)
-    return runs
+    services().dispatch(runs)
 
 
 def idempotency(asked: object = None) -> Idempotency | None:

@@ -53,7 +53,7 @@ def start_run(body: dict[str, Any]) -> Triggered:
     check_sync(body["sync"])
     if body["allow_mass_delete"] and not caller_is_admin():
         raise Forbidden("Only an admin may allow a mass delete")
-    return start(scope, [RunRequest(**body)])[0]
+    return start(scope, RunRequest(**body))
 
 
 @blueprint.get(ONE)

@@ -18,11 +18,20 @@ TRIGGERED_EXAMPLE = {
     "organization_id": "default",
     "timestamp": TIME_EXAMPLE,
 }
+_REFUSED = {
+    "error_type": "conflict",
+    "error_code": "RUN_IN_FLIGHT",
+    "message": "Another run of appointments is in flight and was asked for something else",
+}
 ALL_EXAMPLE = TRIGGERED_EXAMPLE | {
-    "message": "Clients sync started; A run of appointments is already in flight (running); nothing was started",
+    "message": f"Clients sync started; appointments: {_REFUSED['message']}",
     "syncs": {
         "clients": {"sync_started": True, "sync_id": EXAMPLE_ID},
-        "appointments": {"sync_started": False, "sync_id": "sync_default_20250630_115900_9a8b7c6d"},
+        "appointments": {
+            "sync_started": False,
+            "sync_id": "sync_default_20250630_115900_9a8b7c6d",
+            "error": _REFUSED,
+        },
     },
 }
 RUN_EXAMPLE = {
@@ -58,9 +67,20 @@ class TriggeredSchema(Schema):
     timestamp = Time(required=True)
 
 
+class RunErrorSchema(Schema):
+    error_type = fields.String(required=True)
+    error_code = fields.String(required=True, allow_none=True)
+    message = fields.String(required=True, allow_none=True)
+
+
 class StartedSchema(Schema):
     sync_started = fields.Boolean(required=True)
-    sync_id = fields.String(required=True, metadata={"example": EXAMPLE_ID})
+    sync_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"example": EXAMPLE_ID, "description": "The run, or the one in flight; null where there is none."},
+    )
+    error = fields.Nested(RunErrorSchema, metadata={"description": "Why it was refused; only then."})
 
 
 class AllStartedSchema(Schema):
@@ -84,12 +104,6 @@ class RunRequestSchema(Schema):
     allow_mass_delete = fields.Boolean(
         load_default=False, metadata={"description": "Admins: let this run delete more than the guard allows."}
     )
-
-
-class RunErrorSchema(Schema):
-    error_type = fields.String(required=True)
-    error_code = fields.String(required=True, allow_none=True)
-    message = fields.String(required=True, allow_none=True)
 
 
 class RunSchema(Schema):

@@ -72,7 +72,10 @@ class FirstSync:
     def __init__(self, api: Api, database: Database, scope: Scope, say: Callable[[str], None]) -> None:
         self._database, self._scope, self._say = database, scope, say
         started = api.ask("POST", "/api/v1/sync/all")
-        self._open = {name: str(sync["sync_id"]) for name, sync in started["syncs"].items()}
+        self._open = {name: str(sync["sync_id"]) for name, sync in started["syncs"].items() if sync["sync_id"]}
+        for name, sync in started["syncs"].items():
+            if "error" in sync:
+                say(plain(f"{name}: {sync['error']['message']}"))
         self._shown: dict[str, int] = {}
         self._looked = 0.0
 

@@ -15,7 +15,7 @@ from syncapp.cli.follow import Display, Follower
 from syncapp.cli.here import Here, Interrupted
 from syncapp.cli.output import emit, note
 from syncapp.cli.results import document_of, finish
-from syncapp.commands import RunRequest, Triggered, cancel_run, leave_to_sweep, trigger_runs
+from syncapp.commands import RunRequest, Triggered, cancel_run, leave_to_sweep, trigger_run
 from syncapp.engine.runtime import utc_now
 from syncapp.errors import CircuitOpen, Conflict, SyncDisabled
 from syncapp.queries import get_progress, get_run, readiness
@@ -87,11 +87,11 @@ def trigger(name: str, organization: str | None, wait: bool, limit: int, **asked
 def start(app: App, name: str, **asked: Any) -> Triggered:
     """A new run, or the one in flight where it was asked for the same. `asked` is what `run_options` read.
 
-    Raises what `trigger_runs` raises, in the words of the command line.
+    Raises what `trigger_run` raises, in the words of the command line.
     """
     request = RunRequest(name, trigger=Trigger.FORCE if asked["force"] else Trigger.MANUAL, **asked)
     try:
-        return trigger_runs(app.database, app.scope, app.settings, utc_now, [request])[0]
+        return trigger_run(app.database, app.scope, app.settings, utc_now, request)
     except SyncDisabled:
         raise SyncDisabled(
             f"The sync {name} is disabled: --force runs it once, `syncapp schedules set {name} --enable` switches it on"

@@ -4,7 +4,7 @@ from syncapp.commands.control import cancel_run, leave_to_sweep, replay_errors, 
 from syncapp.commands.organizations import NewOrganization, create_organization
 from syncapp.commands.start import RunRequest, Triggered
 from syncapp.commands.tokens import Caller, NewToken, create_token, find_caller, revoke_token
-from syncapp.commands.trigger import Idempotency, trigger_runs
+from syncapp.commands.trigger import Idempotency, Refused, trigger_run, trigger_runs
 from syncapp.schedules import change_schedule
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Idempotency",
     "NewOrganization",
     "NewToken",
+    "Refused",
     "RunRequest",
     "Triggered",
     "cancel_run",
@@ -23,5 +24,6 @@ __all__ = [
     "replay_errors",
     "retry_run",
     "revoke_token",
+    "trigger_run",
     "trigger_runs",
 ]

@@ -70,12 +70,12 @@ def retry_run(
 
     It begins anew where a later run has completed since: what the old one had read would no longer be the truth.
     A retry of it that is in flight is the answer itself.
-    Raises Conflict (not ended, completed, or another run in flight), and as `trigger_runs` does.
+    Raises Conflict (not ended, completed, or another run in flight), and as `trigger_run` does.
     """
     with db.session(scope) as session:
         old = _locked(session, sync_id)
         if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
-            return earlier[0]
+            return earlier
         running = live_run(session, old.sync, old.organization_id)
         if running is not None and running.retry_of == sync_id:
             return _finish(session, idempotency, answer_in_flight(running, clock, f"A retry of {sync_id}"))
@@ -105,12 +105,12 @@ def replay_errors(
     """A new run that tries the failed records of an earlier one again, those that could be stored as they came.
 
     A replay of it that is in flight is the answer itself. An open circuit is no hindrance: the source is not asked.
-    Raises Conflict (a dry run, nothing to replay, another run in flight), and as `trigger_runs` does.
+    Raises Conflict (a dry run, nothing to replay, another run in flight), and as `trigger_run` does.
     """
     with db.session(scope) as session:
         old = _locked(session, sync_id)
         if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
-            return earlier[0]
+            return earlier
         if old.dry_run:
             raise Conflict(
                 f"{sync_id} was a dry run, of which nothing is written: start a run of {old.sync} without dry_run, "

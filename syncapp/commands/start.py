@@ -129,7 +129,7 @@ def try_start(
 def begin_run(
     session: Session, organization_id: str, settings: Settings, clock: Clock, request: RunRequest
 ) -> Triggered | Run:
-    """A run in the caller's transaction, or the one in flight that is in the way. Raises as `trigger_runs` does."""
+    """A run in the caller's transaction, or the one in flight that is in the way. Raises as `trigger_run` does."""
     for _ in range(TRIES):
         attempt = try_start(raw_connection(session), organization_id, settings, clock, request)
         if attempt.started:

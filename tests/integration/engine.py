@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from config.settings import Settings
-from syncapp.commands import RunRequest, trigger_runs
+from syncapp.commands import RunRequest, trigger_run
 from syncapp.db import Database
 from syncapp.definition import Every, Policy, Stream, Sync
 from syncapp.engine import Runtime, execute
@@ -75,9 +75,8 @@ class World:
         return Runtime(self.settings, self.database, self.find_sync, self.owner, stop=self.stop)
 
     def trigger(self, **asked: Any) -> str:
-        [answer] = trigger_runs(
-            self.database, DEFAULT, self.settings, lambda: datetime.now(UTC), [RunRequest("clients", **asked)]
-        )
+        request = RunRequest("clients", **asked)
+        answer = trigger_run(self.database, DEFAULT, self.settings, lambda: datetime.now(UTC), request)
         assert answer.sync_started
         return answer.sync_id
 

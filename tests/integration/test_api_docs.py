@@ -161,7 +161,7 @@ def check(document: dict[str, Any], schema: dict[str, Any], value: Any, where: s
     kinds = [kinds] if isinstance(kinds, str) else kinds
     assert not kinds or any(isinstance(value, KINDS[kind]) for kind in kinds), (where, value, schema)
     if isinstance(value, dict) and "properties" in schema:
-        assert set(value) == set(schema["properties"]), where
+        assert set(schema.get("required", ())) <= set(value) <= set(schema["properties"]), where
         for name, inner in value.items():
             check(document, schema["properties"][name], inner, f"{where}.{name}")
     if isinstance(value, list):

@@ -63,6 +63,36 @@ def test_all_where_one_is_in_flight(api: Api) -> None:
     assert len(api.dispatcher.sent) == 2
 
 
+@pytest.mark.parametrize("path", BOTH)
+@pytest.mark.parametrize(("refused", "other"), [("clients", "appointments"), ("appointments", "clients")])
+def test_one_of_both_is_refused(api: Api, path: str, refused: str, other: str) -> None:
+    asked = {"sync": refused, "since": "2025-01-01T00:00:00Z"}
+    live = api.post("/api/v1/runs", json=asked).get_json()["sync_id"]
+    header = {"Idempotency-Key": "k"}
+    answer = api.post(path, headers=header)
+    body = answer.get_json()
+    assert (answer.status_code, body["sync_started"], body["sync_id"]) == (202, True, body["syncs"][other]["sync_id"])
+    assert body["syncs"][other]["sync_started"] is True
+    error = body["syncs"][refused].pop("error")
+    assert body["syncs"][refused] == {"sync_started": False, "sync_id": live}
+    assert (error["error_type"], error["error_code"]) == ("conflict", "RUN_IN_FLIGHT")
+    assert error["message"] in body["message"]
+    assert [sent[0] for sent in api.dispatcher.sent] == [live, body["sync_id"]]
+    assert api.post(path, headers=header).get_json() == answer.get_json()
+
+
+def test_one_of_both_may_not_be_started(api: Api) -> None:
+    api.patch("/api/v1/schedules/clients", json={"enabled": False})
+    open_circuit(api, "appointments", "1 hour")
+    check_error(api.post("/api/v1/sync/all", headers={"Idempotency-Key": "k"}), 409, "sync_disabled")
+    assert api.runs() == []
+    api.execute("DELETE FROM circuits")
+    body = api.post("/api/v1/sync/all", headers={"Idempotency-Key": "k"}).get_json()
+    assert body["syncs"]["clients"]["sync_id"] is None
+    assert body["syncs"]["clients"]["error"]["error_type"] == "sync_disabled"
+    assert [run["sync"] for run in api.runs()] == ["appointments"]
+
+
 @pytest.mark.parametrize("status", ["starting", "running"])
 def test_a_run_in_flight(api: Api, status: str) -> None:
     first = api.post("/api/v1/sync/clients").get_json()["sync_id"]
@@ -168,10 +198,9 @@ class TestRuns:
 class TestRefusals:
     """What forbids a run."""
 
-    @pytest.mark.parametrize("path", ["/api/v1/sync/clients", "/api/v1/sync/all"])
-    def test_a_disabled_sync(self, api: Api, path: str) -> None:
+    def test_a_disabled_sync(self, api: Api) -> None:
         assert api.patch("/api/v1/schedules/clients", json={"enabled": False}).status_code == 200
-        check_error(api.post(path), 409, "sync_disabled")
+        check_error(api.post("/api/v1/sync/clients"), 409, "sync_disabled")
         assert api.runs() == []
 
     def test_a_dry_run_of_a_disabled_sync(self, api: Api) -> None:

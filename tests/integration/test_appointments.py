@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from config.settings import Settings
-from syncapp.commands import RunRequest, trigger_runs
+from syncapp.commands import RunRequest, trigger_run
 from syncapp.db import Database
 from syncapp.demo.server import DemoServer
 from syncapp.engine import Runtime, execute
@@ -28,7 +28,7 @@ class Practice:
 
     def sync(self, name: str) -> tuple[int, ...]:
         request = RunRequest(name, full_refresh=True)
-        [answer] = trigger_runs(self.database, DEFAULT, self.runtime.settings, utc_now, [request])
+        answer = trigger_run(self.database, DEFAULT, self.runtime.settings, utc_now, request)
         assert execute(answer.sync_id, self.runtime) == "completed"
         names = ("created", "updated", "unchanged", "deleted", "failed")
         columns = ", ".join(f"records_{name}" for name in names)

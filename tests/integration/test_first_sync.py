@@ -16,16 +16,17 @@ DEFAULT = Scope("default")
 class Started(Api):
     """An API that has just started these runs."""
 
-    def __init__(self, **runs: str) -> None:
+    def __init__(self, **runs: str | None) -> None:
         super().__init__("", "")
         self.runs = runs
 
     def ask(self, method: str, path: str) -> dict[str, Any]:
         assert (method, path) == ("POST", "/api/v1/sync/all")
-        return {"syncs": {name: {"sync_id": sync_id} for name, sync_id in self.runs.items()}}
+        refused = {"sync_id": None, "error": {"message": "The sync is disabled"}}
+        return {"syncs": {name: {"sync_id": one} if one else refused for name, one in self.runs.items()}}
 
 
-def begin(shell: Shell, **runs: str) -> tuple[FirstSync, list[str]]:
+def begin(shell: Shell, **runs: str | None) -> tuple[FirstSync, list[str]]:
     said: list[str] = []
     return FirstSync(Started(**runs), shell.database, DEFAULT, said.append), said
 
@@ -71,3 +72,10 @@ def test_what_is_no_data_is_counted_apart(shell: Shell) -> None:
         )
     found = row_counts("clients", count_rows(shell.database, DEFAULT)["clients"])
     assert found == "30 clients (+2 only referred to, +3 generated)"
+
+
+def test_one_that_was_refused_says_why_and_is_not_waited_for(shell: Shell) -> None:
+    sync_id = shell.json("trigger", "appointments")["sync_id"]
+    first, said = begin(shell, clients=None, appointments=sync_id)
+    assert not first.is_over()
+    assert (said, first.unfinished) == (["clients: The sync is disabled"], ["appointments"])
