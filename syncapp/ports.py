@@ -67,6 +67,9 @@ class Destination(Protocol):
 
     transactional: bool
 
+    def prepare(self, batch: Batch, *, mock: bool) -> None:
+        """What can be done for the batch without its store, in the thread that reads, while another one is written."""
+
     def apply(self, connection: psycopg.Connection[Any] | None, context: WriteContext, batch: Batch) -> Applied: ...
 
     def remember(self, connection: psycopg.Connection[Any], context: WriteContext, batch: Batch) -> None:

@@ -71,6 +71,9 @@ class DictDestination:
     before_write: Callable[[WriteContext], None] | None = None
     transactional: bool = False
 
+    def prepare(self, batch: Batch, *, mock: bool) -> None:
+        del batch, mock
+
     def apply(self, connection: psycopg.Connection[Any] | None, context: WriteContext, batch: Batch) -> Applied:
         del connection
         if self.before_write is not None:

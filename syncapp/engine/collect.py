@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from syncapp.definition import Normalize
-from syncapp.errors import InvalidRecord
+from syncapp.errors import InvalidRecord, TransientError
 from syncapp.records import Batch, Failure, Json, Page
 
 # What a normalizer raises on a record that its author did not foresee: that one is bad, the run goes on.
@@ -58,20 +58,36 @@ class Collector:
             rows[key] = (row, record)
 
 
-def collect(pages: Iterator[Page], normalize: Normalize, size: int) -> Generator[Collected, None, None]:
-    """Batches of at least `size` records, of whole pages; the last one may be smaller, or empty. Closes `pages`."""
+def collect(
+    pages: Iterator[Page], normalize: Normalize, size: int, prepare: Callable[[Batch], None]
+) -> Generator[Collected, None, None]:
+    """Batches of at least `size` records, of whole pages; the last one may be smaller, or empty. Closes `pages`.
+
+    What had been read before the source failed for a while is handed over before its error is: a source that allows
+    less than a batch at a time is read all the same.
+    """
     collector, count, began, last = Collector(normalize), 0, time.monotonic(), False
     page = Page(())
+
+    def collected() -> Collected:
+        prepare(collector.batch)
+        return Collected(collector.batch, collector.cursor, page, count, last)
+
     try:
         for page in pages:
             collector.add(page.records)  # type: ignore[arg-type]
             count += 1
             last = page.position is None
             if last or len(collector.batch) >= size or time.monotonic() - began > MAX_SECONDS:
-                yield Collected(collector.batch, collector.cursor, page, count, last)
+                yield collected()
                 collector, count, began = Collector(normalize, cursor=collector.cursor), 0, time.monotonic()
         if not last:
-            yield Collected(collector.batch, collector.cursor, page, count, True)
+            last = True
+            yield collected()
+    except TransientError:
+        if count:
+            yield collected()
+        raise
     finally:
         _close(pages)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-AHEAD = 2  # one waits ready, one is being made
+AHEAD = 1  # so many beyond the one that is being worked on
 POLL_SECONDS = 0.25
 END = object()
 T = TypeVar("T")
@@ -25,7 +25,6 @@ class ReadAhead(Generic[T]):
         self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._turn = threading.Condition()
         self._given = 0
-        self._allowed = 0
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -40,24 +39,15 @@ class ReadAhead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            self.go_on()
             item = self._take()
             if item is END:
                 return
             if isinstance(item, BaseException):
                 raise item
-            self._given += 1
+            with self._turn:
+                self._given += 1
+                self._turn.notify()
             yield item
-
-    def go_on(self) -> None:
-        """Lets the other thread make one more, at the latest when the next is asked for.
-
-        The two share the interpreter. Called where this thread is about to wait for its database, it spares the other
-        one from working just when this one has to.
-        """
-        with self._turn:
-            self._allowed = self._given + AHEAD
-            self._turn.notify()
 
     def _take(self) -> Any:
         while True:
@@ -82,5 +72,5 @@ class ReadAhead(Generic[T]):
 
     def _may_make(self, made: int) -> bool:
         with self._turn:
-            self._turn.wait_for(lambda: self._stopped or made < self._allowed)
+            self._turn.wait_for(lambda: self._stopped or made < self._given + AHEAD)
             return not self._stopped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -86,10 +87,10 @@ class StreamRun:
         request = ReadRequest(self.progress.since, self.progress.position)
         normalize = self.stream.normalize(self.work.context)
         pages = self._source().read(request)
-        batches = collect(pages, normalize, self.work.runtime.settings.batch_records)
+        prepare = partial(self.destination.prepare, mock=self.mock)
+        batches = collect(pages, normalize, self.work.runtime.settings.batch_records, prepare)
         with ReadAhead(batches, self.work.check, stop=lambda: end_wait(pages)) as ahead:
             for collected in ahead:
-                collected.batch.before_wait = ahead.go_on
                 self.work.check()
                 self._write(collected)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -24,6 +24,14 @@ KEEP_KEYS = """
 Connection = psycopg.Connection[Any]
 
 
+class Prepared(NamedTuple):
+    """A batch sorted: hashes by key, keys marked as removed, and what cannot be written."""
+
+    live: dict[str, Hashed]
+    removed: list[str]
+    failures: list[Failure]
+
+
 class TableDestination:
     """Writes the batches of one run's stream into one table, in the caller's transaction."""
 
@@ -32,19 +40,33 @@ class TableDestination:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.sql = Statements(table)
-        self._long_copies = True
+
+    def prepare(self, batch: Batch, *, mock: bool) -> None:
+        """Hashes the rows; sets apart those that cannot be written, and those that the source marks as removed."""
+        found = batch.prepared = Prepared({}, [], list(batch.failures))
+        table, salt = self.table, hash_salt(self.table, mock=mock)
+        for key, (row, record) in batch.rows.items():
+            try:
+                if not _is_key(key):
+                    found.failures.append(Failure(None, InvalidRecord.error_type, "its id cannot be a key", record))
+                elif row.deleted:
+                    found.removed.append(key)
+                else:
+                    found.live[key] = hash_row(table, row, salt)
+            except InvalidRecord as error:
+                found.failures.append(Failure(key, error.error_type, error.message, record))
 
     def apply(self, connection: Connection | None, context: WriteContext, batch: Batch) -> Applied:
         """Raises psycopg errors for what is not a record's fault; records that PostgreSQL refuses become failures."""
         assert connection is not None  # noqa: S101  (the engine hands transactional destinations a connection)
-        applied = Applied(failures=list(batch.failures))
-        live, removed = self._hash(batch, context, applied.failures)
-        if not self._long_copies:
-            batch.before_wait()
+        if batch.prepared is None:
+            self.prepare(batch, mock=context.mock)
+        prepared: Prepared = batch.prepared
+        live, removed = dict(prepared.live), prepared.removed
+        applied = Applied(failures=list(prepared.failures))
         known = self._look_up(connection, context, live, removed, applied.failures)
         changed = self._encode(batch, live, known, applied.failures)
-        self._long_copies = 2 * len(changed) > len(live)  # the next batch is likely to be as this one
-        writer = Writer(self.sql, connection, context, applied, batch.before_wait)
+        writer = Writer(self.sql, connection, context, applied)
         created, updated = writer.write(changed, known)
         absent = {key: Hashed(0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:
@@ -62,25 +84,6 @@ class TableDestination:
             unchanged=len(batch) - created - updated - deleted - len(applied.failures),
         )
         return applied
-
-    def _hash(
-        self, batch: Batch, context: WriteContext, failures: list[Failure]
-    ) -> tuple[dict[str, Hashed], list[str]]:
-        """The hashes of the rows by key, and the keys that the source marks as removed."""
-        live: dict[str, Hashed] = {}
-        removed: list[str] = []
-        table, salt = self.table, hash_salt(self.table, mock=context.mock)
-        for key, (row, record) in batch.rows.items():
-            try:
-                if not _is_key(key):
-                    failures.append(Failure(None, InvalidRecord.error_type, "its id cannot be a key", record))
-                elif row.deleted:
-                    removed.append(key)
-                else:
-                    live[key] = hash_row(table, row, salt)
-            except InvalidRecord as error:
-                failures.append(Failure(key, error.error_type, error.message, record))
-        return live, removed
 
     def _look_up(
         self,

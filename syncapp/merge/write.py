@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,6 @@ class Writer:
     connection: Connection
     context: WriteContext
     applied: Applied
-    before_wait: Callable[[], None]
 
     def write(self, changed: Sequence[Encoded], known: Mapping[str, int | None]) -> tuple[int, int]:
         """Created and updated rows. `known` has the keys of the rows that are there."""
@@ -105,7 +104,6 @@ class Writer:
         if self.sql.table.references:
             rows = self._with_ids(rows)
         text = end.join([b"%b,%d" % (encoded.line, encoded.hash) for encoded in rows]) + end
-        self.before_wait()
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(text)
 
