@@ -9,12 +9,13 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, g
+from gunicorn.http.errors import ParseException
 from psycopg import Error as DriverError
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from api.context import services
-from api.rendering import dump, timestamp
+from api.rendering import error_body
 from syncapp.errors import RequestRefused, SyncError, TransientError, ValidationFailed
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(HTTPException, on_http_error)
     app.register_error_handler(DBAPIError, on_database_error)
     app.register_error_handler(DriverError, on_database_error)
+    app.register_error_handler(ParseException, lambda _: on_http_error(BadRequest()))  # gunicorn's, within a body
     app.register_error_handler(Exception, on_bug)
 
 
@@ -86,8 +88,8 @@ def answer(
         headers["Retry-After"] = str(details["retry_after"])
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"success": False, "error": title, "details": details, "timestamp": timestamp(services().clock())}
-    return Response(dump(body), status, headers, mimetype="application/json")
+    body = error_body(title, details, services().clock())
+    return Response(body, status, headers, mimetype="application/json")
 
 
 def on_sync_error(error: SyncError) -> Response:

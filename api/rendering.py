@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,11 @@ def dump(value: Any) -> bytes:
         return orjson.dumps(value, default=_default, option=OPTIONS)
     except orjson.JSONEncodeError:  # a stored record may hold an integer of more than 64 bits
         return json.dumps(value, default=_default, allow_nan=False).encode()
+
+
+def error_body(title: str, details: Mapping[str, Any], at: datetime) -> bytes:
+    """The one shape of every error."""
+    return dump({"success": False, "error": title, "details": details, "timestamp": at})
 
 
 class OrjsonProvider(JSONProvider):

@@ -14,7 +14,7 @@ from config.settings import WEB_THREADS, service_settings
 _settings = service_settings()
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{_settings.port}"  # noqa: S104  (a container is reached from outside)
 workers = _settings.web_concurrency
-worker_class = "gthread"
+worker_class = "api.web_worker.WebWorker"  # gthread; its errors are JSON
 threads = WEB_THREADS
 # Each process imports for itself: connections and threads must be made after the fork.
 preload_app = False
