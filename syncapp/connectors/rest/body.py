@@ -21,19 +21,15 @@ SURROGATES = re.compile(rf"(\\\\|{HIGH}{LOW})|{HIGH}|{LOW}")
 CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
 KEYS_SHOWN = 8
 
-META = ("", "meta.", "meta.pagination.", "pagination.", "paging.")
-TOTALS = (
-    *(prefix + name for prefix in META for name in ("total", "total_count", "total_entries", "totalCount")),
-    "page.totalElements",
-)
+# where an envelope tells about the whole read, and under which names
+PLACES = ("meta", "meta.pagination", "pagination", "paging", "page")
+TOTALS = ("total", "total_count", "total_entries", "totalCount", "totalElements")
 TOTAL_HEADERS = ("X-Total", "X-Total-Count", "Total", "Total-Count")
-LAST_PAGES = tuple(
-    prefix + name for prefix in META for name in ("total_pages", "last_page", "totalPages", "page_count")
-)
+LAST_PAGES = ("total_pages", "last_page", "totalPages", "page_count")
 LAST_PAGE_HEADERS = ("X-Total-Pages", "Total-Pages")
-SIZES = tuple(prefix + name for prefix in META for name in ("per_page", "page_size", "limit", "perPage"))
+SIZES = ("per_page", "page_size", "limit", "perPage")
 SIZE_HEADERS = ("X-Per-Page", "Per-Page")
-MORE = tuple(prefix + name for prefix in META for name in ("has_more", "hasMore", "has_next", "has_next_page"))
+MORE = ("has_more", "hasMore", "has_next", "has_next_page")
 
 
 class Content(NamedTuple):
@@ -56,15 +52,16 @@ def understand(config: RestConfig, messages: Messages, answer: Answer) -> Conten
     body = parse(messages, answer)
     records = _records(config, messages, body)
     envelope = body if isinstance(body, dict) else {}
-    more = find(envelope, MORE)
+    places = [envelope, *(found for place in PLACES if isinstance(found := find(envelope, (place,)), dict))]
+    more = _told(places, MORE)
     return Content(
         records,
         envelope,
         answer.headers,
         answer.target,
-        total=_number(find(envelope, TOTALS), answer.headers, TOTAL_HEADERS),
-        last_page=_number(find(envelope, LAST_PAGES), answer.headers, LAST_PAGE_HEADERS),
-        size=_number(find(envelope, SIZES), answer.headers, SIZE_HEADERS),
+        total=_number(_told(places, TOTALS), answer.headers, TOTAL_HEADERS),
+        last_page=_number(_told(places, LAST_PAGES), answer.headers, LAST_PAGE_HEADERS),
+        size=_number(_told(places, SIZES), answer.headers, SIZE_HEADERS),
         more=more if isinstance(more, bool) else None,
     )
 
@@ -125,6 +122,10 @@ def find(body: Any, paths: Iterable[str]) -> Json:
         if value is not None:
             return value
     return None
+
+
+def _told(places: list[dict[str, Json]], names: tuple[str, ...]) -> Json:
+    return next((value for place in places for name in names if (value := place.get(name)) is not None), None)
 
 
 def _number(value: Json, headers: Headers, names: Iterable[str]) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import socket
 import ssl
@@ -11,17 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-)
-from urllib3.exceptions import SSLError as WrappedSSLError
-
 from syncapp.connectors.rest.config import RestConfig
+from syncapp.connectors.rest.connection import NoAnswer, NotHttp, Unreachable
 from syncapp.errors import ConnectionFailed, CredentialsRefused, InvalidData, RateLimited, RequestRejected, SyncError
 
 SNIPPET = 80
@@ -29,7 +19,6 @@ LONGEST_WAIT = 86_400.0
 WAIT_WHERE_NONE_IS_NAMED = 60.0
 EPOCH_BEGINS = 1_000_000_000  # a smaller number in a reset header counts seconds from now
 RATE_LIMIT_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d+)")
-NETWORK_ERRORS = (OSError, http.client.HTTPException, HTTPError)
 Headers = Mapping[str, str]
 
 
@@ -106,20 +95,20 @@ class Messages:
         text = self.redact(f"Unable to read {self.config.path} of {self.config.name}: {message}")
         return ConnectionFailed(text, error_code=self.code(code), retry_after=retry_after)
 
-    def network(self, error: BaseException) -> ConnectionFailed:
+    def network(self, error: OSError) -> ConnectionFailed:
         """What a failed connection means."""
         match error:
-            case NameResolutionError() | socket.gaierror() | LocationParseError():
+            case socket.gaierror():
                 return self.failed("DNS_FAILED", "its host name cannot be resolved")
-            case WrappedSSLError() | ssl.SSLError():
+            case ssl.SSLError():
                 return self.failed("TLS_FAILED", f"no secure connection ({_tls_reason(error)})")
-            case NewConnectionError():
+            case Unreachable():
                 return self.failed("UNREACHABLE", f"no connection ({_os_reason(error)})")
-            case ConnectTimeoutError() | ReadTimeoutError() | TimeoutError():
+            case TimeoutError():
                 return self.failed("TIMEOUT", f"no answer within {self.config.timeout:g} seconds")
-            case http.client.RemoteDisconnected():
+            case NoAnswer():
                 return self.failed("CONNECTION_CUT", "the connection was closed before an answer came")
-            case http.client.BadStatusLine() | http.client.LineTooLong() | http.client.UnknownProtocol():
+            case NotHttp():
                 return self.failed("NOT_HTTP", "what answered does not speak HTTP")
         return self.failed("CONNECTION_CUT", f"the connection was cut ({type(error).__name__})")
 
@@ -150,9 +139,8 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _tls_reason(error: BaseException) -> str:
-    inner = error.args[0] if isinstance(error, WrappedSSLError) and error.args else error
-    return str(getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or type(inner).__name__)
+def _tls_reason(error: ssl.SSLError) -> str:
+    return str(getattr(error, "verify_message", "") or error.reason or type(error).__name__)
 
 
 def _os_reason(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from syncapp.connectors.rest.body import Content, understand
@@ -29,7 +28,7 @@ class PageReader(Iterator[Page]):
         self._request = request
         self._wire = wire
         self._walk = walk_for(config, wire.messages, complete=request.since is None)
-        self._params = [*config.params, *since_params(config, request.since)]
+        self._query = urlencode([*config.params, *since_params(config, request.since)])
         self._ahead: deque[tuple[Place, Exchange]] = deque()
         self._window, self._widest = 1, config.concurrency
         self._missed = self._repeats = 0
@@ -125,8 +124,8 @@ class PageReader(Iterator[Page]):
         """Path and query of a place. An address that the API handed over stands as it is."""
         if "next" in place:
             return str(place["next"])
-        params: list[tuple[str, Any]] = [*self._params, *place["params"].items()]
-        return f"{self._config.path}?{urlencode(params)}" if params else self._config.path
+        query = "&".join(filter(None, (self._query, urlencode(place["params"]))))
+        return f"{self._config.path}?{query}" if query else self._config.path
 
     def _time(self, content: Content) -> datetime | None:
         text = content.headers.get("Date")

@@ -11,25 +11,20 @@ import random
 import socket
 import ssl
 import threading
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import DecodeError
-from urllib3.response import BaseHTTPResponse
-
 from syncapp.connectors.rest.config import ApiKey, Basic, Bearer, RestConfig
+from syncapp.connectors.rest.connection import BodyTooLarge, Connection, NotUnpacked
 from syncapp.connectors.rest.links import redirect_target
-from syncapp.connectors.rest.messages import NETWORK_ERRORS, Headers, Messages
+from syncapp.connectors.rest.messages import Headers, Messages
 from syncapp.errors import ConnectionFailed, SyncError
 from syncapp.ports import Clock, RateLimit
 
 CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUTS = 4  # an answer that drips in may take so many timeouts in all
-READ_BYTES = 1024 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 
@@ -46,18 +41,19 @@ class Exchange:
     """A request under way. `error` is what prevented it from being sent; it comes up when the answer is taken."""
 
     target: str
-    connection: HTTPConnection | None = None
+    connection: Connection | None = None
     socket: socket.socket | None = None
-    response: BaseHTTPResponse | None = None
     reused: bool = False
-    error: Exception | None = None
+    error: OSError | None = None
     redirects: int = 0
 
 
 @lru_cache(maxsize=8)
 def _tls(ca_file: str | None) -> ssl.SSLContext:
     """Reading the certificates takes long, so it is done once."""
-    return ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class Wire:
@@ -68,8 +64,8 @@ class Wire:
         self._clock = clock
         self._parts = urlsplit(config.base_url)
         self._limit_key = config.rate_limit_key or str(self._parts.hostname)
-        self._headers = _headers(config)
-        self._idle: list[HTTPConnection] = []
+        self._header = _header(config, self._parts.netloc)
+        self._idle: list[Connection] = []
         self._under_way: set[Exchange] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -82,7 +78,7 @@ class Wire:
         exchange = Exchange(target, redirects=redirects)
         try:
             self._start(exchange)
-        except NETWORK_ERRORS as error:
+        except OSError as error:
             exchange.error = error
             self.drop(exchange)
         except SyncError:
@@ -102,7 +98,7 @@ class Wire:
                 refusal = self.messages.status(answer.status, answer.headers, self._clock())
                 if refusal is None:
                     return answer
-            except NETWORK_ERRORS as error:
+            except OSError as error:
                 again = exchange.reused and isinstance(error, ConnectionError)
                 self.drop(exchange)
                 refusal = self._meaning(error)
@@ -133,44 +129,30 @@ class Wire:
         self._check_stopped()
         with self._lock:
             connection = self._idle.pop() if self._idle else None
-        if connection is not None and not connection.is_connected:
+        if connection is not None and not connection.is_alive():
             connection.close()
-        connection = connection or self._new_connection()
-        exchange.connection = connection
-        exchange.reused = connection.sock is not None
+            connection = None
+        exchange.reused = connection is not None
+        connection = exchange.connection = connection or self._new_connection()
         if not exchange.reused:
-            connection.timeout = min(self.config.timeout, CONNECT_TIMEOUT)
-            connection.connect()
-        connection.timeout = self.config.timeout
-        exchange.socket = connection.sock
+            connection.connect(min(self.config.timeout, CONNECT_TIMEOUT), self.config.timeout)
+        exchange.socket = connection.socket
         with self._lock:
             self._under_way.add(exchange)
         self._check_stopped()
-        connection.request("GET", self._signed(exchange.target), headers=self._headers, preload_content=False)
+        connection.send(self._signed(exchange.target), self._header)
 
     def _answer(self, exchange: Exchange) -> Answer:
         if exchange.error is not None:
             raise exchange.error
         assert exchange.connection is not None  # noqa: S101  (for mypy: sent without an error)
-        response = exchange.response = exchange.connection.getresponse()
-        length = response.headers.get("Content-Length", "")
-        limit = self.config.max_body_bytes
-        if length.isdecimal() and int(length) > limit:
+        try:
+            received = exchange.connection.receive(self.config.max_body_bytes, ANSWER_TIMEOUTS * self.config.timeout)
+        except BodyTooLarge:
             self.drop(exchange)
-            raise self._too_large()
-        deadline = time.monotonic() + ANSWER_TIMEOUTS * self.config.timeout
-        chunks: list[bytes] = []
-        size = 0
-        while data := response.read1(READ_BYTES):
-            chunks.append(data)
-            size += len(data)
-            if size > limit:
-                self.drop(exchange)
-                raise self._too_large()
-            if time.monotonic() > deadline:
-                raise TimeoutError
+            raise self._too_large() from None
         self._release(exchange)
-        return Answer(response.status, response.headers, b"".join(chunks), exchange.target)
+        return Answer(*received, exchange.target)
 
     def _follow(self, exchange: Exchange, answer: Answer) -> Exchange:
         if exchange.redirects >= MAX_REDIRECTS:
@@ -178,9 +160,9 @@ class Wire:
         target = redirect_target(self.config, self.messages, exchange.target, answer.headers.get("Location"))
         return self.send(target, exchange.redirects + 1)
 
-    def _meaning(self, error: Exception) -> SyncError:
+    def _meaning(self, error: OSError) -> SyncError:
         self._check_stopped()
-        if isinstance(error, DecodeError):
+        if isinstance(error, NotUnpacked):
             return self.messages.invalid("NOT_JSON", f"{self.config.path} sent a body that cannot be unpacked")
         return self.messages.network(error)
 
@@ -222,7 +204,7 @@ class Wire:
         connection = exchange.connection
         with self._lock:
             self._under_way.discard(exchange)
-            if connection is not None and not self._stopped.is_set():
+            if connection is not None and connection.reusable and not self._stopped.is_set():
                 self._idle.append(connection)
                 return
         if connection is not None:
@@ -232,16 +214,13 @@ class Wire:
         """Ends a request whose answer failed, or is not wanted any more."""
         with self._lock:
             self._under_way.discard(exchange)
-        if exchange.response is not None:  # it holds the socket where the answer was to end with the connection
-            exchange.response.close()
         if exchange.connection is not None:
             exchange.connection.close()
 
-    def _new_connection(self) -> HTTPConnection:
-        host = str(self._parts.hostname)
-        if self._parts.scheme == "https":
-            return HTTPSConnection(host, self._parts.port or 443, ssl_context=_tls(self.config.ca_file))
-        return HTTPConnection(host, self._parts.port or 80)
+    def _new_connection(self) -> Connection:
+        secure = self._parts.scheme == "https"
+        port = self._parts.port or (443 if secure else 80)
+        return Connection(str(self._parts.hostname), port, _tls(self.config.ca_file) if secure else None)
 
     def _signed(self, target: str) -> str:
         """The target with the key that belongs into the query; such a key never stands in a position or a message."""
@@ -252,8 +231,10 @@ class Wire:
         return target
 
 
-def _headers(config: RestConfig) -> dict[str, str]:
-    headers = {
+def _header(config: RestConfig, host: str) -> bytes:
+    """All behind the first line of every request. Raises ValueError where a value would break out of its line."""
+    fields = {
+        "Host": host,
         "User-Agent": config.user_agent,
         "Accept": "application/json",
         "Accept-Encoding": "gzip",
@@ -261,9 +242,12 @@ def _headers(config: RestConfig) -> dict[str, str]:
     }
     match config.auth:
         case Bearer(token=token, scheme=scheme):
-            headers["Authorization"] = f"{scheme} {token.strip()}"
+            fields["Authorization"] = f"{scheme} {token.strip()}"
         case ApiKey(value=value, name=name, place="header"):
-            headers[name] = value.strip()
+            fields[name] = value.strip()
         case Basic() as basic:
-            headers["Authorization"] = f"Basic {basic.pair}"
-    return headers
+            fields["Authorization"] = f"Basic {basic.pair}"
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a header holds a line break")
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
