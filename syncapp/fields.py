@@ -17,15 +17,15 @@ def read_key(record: Any, name: str = "id") -> str:
     if type(record) is not dict:
         raise InvalidRecord(f"the record is not an object but {type(record).__name__}")
     value = record.get(name)
+    if type(value) is str and 0 < len(value) <= MAX_KEY and value.isprintable():
+        return value
     if type(value) is int and abs(value) < 2**64:
         return str(value)
     if type(value) is not str or not value:
         raise InvalidRecord(f"{name} is missing or neither a text nor a whole number")
     if len(value) > MAX_KEY:
         raise InvalidRecord(f"{name} is longer than {MAX_KEY} characters")
-    if "\x00" in value or not value.isprintable():
-        raise InvalidRecord(f"{name} holds characters that cannot be printed")
-    return value
+    raise InvalidRecord(f"{name} holds characters that cannot be printed")
 
 
 def read_text(record: dict[str, Any], name: str, key: str) -> str | None:
@@ -54,6 +54,7 @@ def read_time(value: Any, name: str, key: str, zone: tzinfo) -> str | None:
 
 def is_removed(record: dict[str, Any]) -> bool:
     """Whether the source marks the record as removed: `deleted`, `deleted_at` or `archived_at`."""
-    return bool(
-        record.get("deleted_at") or record.get("archived_at") or record.get("deleted") in (True, 1, "true", "1")
-    )
+    if record.get("deleted_at") or record.get("archived_at"):
+        return True
+    deleted = record.get("deleted")
+    return deleted is not None and deleted in (True, 1, "true", "1")

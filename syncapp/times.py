@@ -18,6 +18,7 @@ RFC_2822 = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 YEARS = range(1900, 2200)
+FIRST, END = str(YEARS.start), str(YEARS.stop)
 
 
 def utc_text(value: Any, zone: tzinfo = UTC) -> str:
@@ -28,10 +29,9 @@ def utc_text(value: Any, zone: tzinfo = UTC) -> str:
     the first. Raises ValueError.
     """
     if type(value) is str:
-        if len(value) == 20 and value[19] == "Z" and value[10] == "T" and value[4] == value[7] == "-":
-            moment = datetime.fromisoformat(value)  # what nearly every API sends
-            if moment.year in YEARS and value[13] == value[16] == ":":
-                return f"{value[:19]}.000000Z"
+        if len(value) == 20 and value[4::3] == "--T::Z" and FIRST <= value < END:
+            datetime.fromisoformat(value)  # what nearly every API sends, if all of its numbers are right
+            return f"{value[:19]}.000000Z"
         moment = _parse_text(value.strip())
     elif isinstance(value, int | float) and not isinstance(value, bool):
         moment = _from_epoch(float(value))

@@ -68,7 +68,7 @@ class TableDestination:
         changed = self._encode(batch, live, known, applied.failures)
         writer = Writer(self.sql, connection, context, applied)
         created, updated = writer.write(changed, known)
-        absent = {key: Hashed(0, b"") for key in removed if key not in known and not context.keep_newer}
+        absent = {key: (0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:
             # What was removed before we ever saw it becomes a deleted row: others may refer to it.
             writer.write(self._encode(batch, absent, known, applied.failures), known)
@@ -115,7 +115,7 @@ class TableDestination:
     ) -> list[Encoded]:
         """The rows that differ from what is known. Those that turn out bad leave `live`."""
         table, changed = self.table, []
-        keys = [key for key, hashed in live.items() if known.get(key) != hashed.hash]
+        keys = [key for key, hashed in live.items() if known.get(key) != hashed[0]]
         if not keys:
             return []
         right = have_right_types(table, [batch.rows[key][0].values for key in keys])

@@ -22,11 +22,8 @@ MAX_LINE = 1_048_576
 HALF, SIGN = 2**63, 2**64  # PostgreSQL's bigint has a sign
 
 
-class Hashed(NamedTuple):
-    """A row's 64-bit hash, and the JSON array of its key and values; empty where JSON cannot hold them."""
-
-    hash: int
-    data: bytes
+Hashed = tuple[int, bytes]
+"""A row's 64-bit hash, and the JSON array of its key and values; empty where JSON cannot hold them."""
 
 
 class Encoded(NamedTuple):
@@ -53,7 +50,7 @@ def hash_row(table: Table, row: Row, salt: int) -> Hashed:
     if b"null" in data:  # which orjson also makes of numbers that are not finite
         _check_finite(table, row)
     number: int = xxh3_64_intdigest(hashed, salt)
-    return Hashed(number - SIGN if number >= HALF else number, data)
+    return number - SIGN if number >= HALF else number, data
 
 
 def _json(table: Table, key: str, values: tuple[Any, ...]) -> bytes:
