@@ -100,6 +100,7 @@ def _run_stream(work: Work, stream: Stream, step: Step) -> Progress:
     try:
         return StreamRun(work, stream, step).run()
     except ConnectionFailed as error:
+        step = work.find_step(stream.name)
         if not _may_mock(work, stream, step):
             raise
         log.warning("run.mock_fallback", stream=stream.name, reason=error.message)

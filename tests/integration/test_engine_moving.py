@@ -170,6 +170,18 @@ def test_mock_records_never_stand_in_for_the_rest_of_a_real_read(make: MakeWorld
     assert len(world.rows()) == 60
 
 
+def test_mock_records_never_follow_real_ones_within_an_attempt(make: MakeWorld) -> None:
+    world = make(clients(60), mock_fallback=True)
+    world.policy, world.mock = Policy(mock_fallback=True), ListSource([client(900)])
+    world.source.before_page = fail_once_at(4, ConnectionFailed("cut"))
+    sync_id = world.trigger()
+    assert world.execute(sync_id) == "retrying"
+    assert world.run(sync_id)["records_processed"] == 30
+    world.query("UPDATE sync_runs SET resume_at = now() RETURNING 1")
+    assert world.execute(sync_id) == "completed"
+    assert (world.run(sync_id)["source"], len(world.rows())) == ("live", 60)
+
+
 def with_a_dead_letter(make: MakeWorld, **settings: Any) -> tuple[World, str]:
     world = make([client(1), client(2, email={})], **settings)
     return world, str(world.sync_once()["sync_id"])
