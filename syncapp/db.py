@@ -70,10 +70,12 @@ class Database:
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """A raw connection for the merge and the engine, whose statements name the organization themselves.
 
-        Commits at the end, rolls back on an error. Raises DatabaseUnavailable.
+        One transaction, which begins together with its first statement: committed at the end, rolled back by the pool
+        on an error. Raises DatabaseUnavailable.
         """
-        with self._pooled() as raw, raw.transaction():
+        with self._pooled() as raw:
             yield raw
+            raw.commit()
 
     @contextmanager
     def statements(self) -> Iterator[psycopg.Connection[Any]]:

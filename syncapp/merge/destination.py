@@ -11,7 +11,7 @@ from syncapp.errors import InvalidRecord
 from syncapp.merge.encode import Encoded, Hashed, array_text, encode_line, hash_row, hash_salt, have_right_types
 from syncapp.merge.statements import Statements
 from syncapp.merge.table import Table
-from syncapp.merge.write import Writer
+from syncapp.merge.write import SAVEPOINT, Writer
 from syncapp.ports import WriteContext
 from syncapp.records import Applied, Batch, Change, Counts, Failure, Json
 
@@ -66,12 +66,12 @@ class TableDestination:
         applied = Applied(failures=list(prepared.failures))
         known = self._look_up(connection, context, live, removed, applied.failures)
         changed = self._encode(batch, live, known, applied.failures)
-        writer = Writer(self.sql, connection, context, applied)
+        writer = Writer(self.sql, connection, context, applied, batch.rows)
         created, updated = writer.write(changed, known)
         absent = {key: (0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:
             # What was removed before we ever saw it becomes a deleted row: others may refer to it.
-            writer.write(self._encode(batch, absent, known, applied.failures), known)
+            writer.merge(self._encode(batch, absent, known, applied.failures))
         deleted = self._mark_deleted(connection, context, removed, applied)
         deleted += len(absent) if context.dry_run else 0
         self._mark_failed(connection, context, applied.failures)
@@ -93,7 +93,7 @@ class TableDestination:
         removed: Sequence[str],
         failures: Sequence[Failure],
     ) -> dict[str, int | None]:
-        """The hashes of the rows that are there. The keys that were read are kept with the same round trip."""
+        """The hashes of the rows that are there. One round trip also keeps the keys that were read."""
         keys = array_text([*live, *removed])
         with connection.pipeline():
             found = connection.execute(self.sql.hashes, {"organization": context.organization_id, "keys": keys})
@@ -101,6 +101,7 @@ class TableDestination:
                 # A record that failed is there all the same.
                 failed = [failure.key for failure in failures if failure.key and failure.key not in live]
                 self._keep_keys(connection, context, [*live, *removed, *failed])
+            connection.execute(SAVEPOINT)
         return dict(found.fetchall())
 
     def remember(self, connection: Connection, context: WriteContext, batch: Batch) -> None:
@@ -120,12 +121,10 @@ class TableDestination:
             return []
         right = have_right_types(table, [batch.rows[key][0].values for key in keys])
         for key in keys:
-            row, record = batch.rows[key]
             number, data = live[key]
+            row, record = batch.rows[key]
             try:
-                changed.append(
-                    Encoded(row, record, encode_line(table, key, row.values, data if right else b""), number)
-                )
+                changed.append((key, encode_line(table, key, row.values, data if right else b""), number))
             except InvalidRecord as error:
                 del live[key]
                 failures.append(Failure(key, error.error_type, error.message, record))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from xxhash import xxh3_64_intdigest
 
 from syncapp.errors import InvalidRecord
 from syncapp.merge.table import ColumnKind, Table
-from syncapp.records import Json, Row
+from syncapp.records import Row
 
 COPY_FORMAT = r"""FORMAT csv, QUOTE '"', ESCAPE '\', NULL 'null'"""
 MAX_LINE = 1_048_576
@@ -26,13 +26,8 @@ Hashed = tuple[int, bytes]
 """A row's 64-bit hash, and the JSON array of its key and values; empty where JSON cannot hold them."""
 
 
-class Encoded(NamedTuple):
-    """A row, the record it was made of, its line without the newline, and the hash of all its columns."""
-
-    row: Row
-    record: Json
-    line: bytes
-    hash: int
+Encoded = tuple[str, bytes, int]
+"""A row's key, its line without the newline, and its hash."""
 
 
 def hash_row(table: Table, row: Row, salt: int) -> Hashed:
@@ -41,26 +36,26 @@ def hash_row(table: Table, row: Row, salt: int) -> Hashed:
     Raises InvalidRecord for a part of what PostgreSQL cannot hold; the rest is found by `encode_line`: a row that was
     never written has no hash to be equal to.
     """
+    key, values, _, _, related = row
     try:
-        data = hashed = _json(table, row.key, row.values)
-        if row.related:
-            hashed += orjson.dumps({name: (one.key, one.values) for name, one in row.related.items()})
+        data = hashed = orjson.dumps((key, *(_cells(table, values) if table.trees else values)))
+        if related:
+            hashed += orjson.dumps({name: (one.key, one.values) for name, one in related.items()})
     except orjson.JSONEncodeError:  # a number of more than 64 bits, or a value that is wrong
-        data, hashed = b"", encode_line(table, row.key, row.values)
+        data, hashed = b"", encode_line(table, key, values)
     if b"null" in data:  # which orjson also makes of numbers that are not finite
         _check_finite(table, row)
     number: int = xxh3_64_intdigest(hashed, salt)
     return number - SIGN if number >= HALF else number, data
 
 
-def _json(table: Table, key: str, values: tuple[Any, ...]) -> bytes:
-    if table.trees:
-        cells = list(values)
-        for position in table.trees:
-            if cells[position] is not None:
-                cells[position] = orjson.dumps(cells[position], option=orjson.OPT_SORT_KEYS).decode()
-        return orjson.dumps((key, *cells))
-    return orjson.dumps((key, *values))
+def _cells(table: Table, values: tuple[Any, ...]) -> list[Any]:
+    """JSON stands as text in a cell of CSV."""
+    cells = list(values)
+    for position in table.trees:
+        if cells[position] is not None:
+            cells[position] = orjson.dumps(cells[position], option=orjson.OPT_SORT_KEYS).decode()
+    return cells
 
 
 def _check_finite(table: Table, row: Row) -> None:

@@ -47,11 +47,6 @@ class Statements:
             f"sync_status, is_mock) FROM STDIN WITH ({COPY_FORMAT})"
         )
 
-    @property
-    def common_values(self) -> str:
-        """What the last columns of all new rows hold."""
-        return "SELECT %(organization)s::text, now()::text, 'synced', %(mock)s::bool::text"
-
     @cached_property
     def upsert(self) -> str:
         return self._upsert_from(self.staging)

@@ -14,62 +14,71 @@ from syncapp.merge.encode import Encoded, encode_line
 from syncapp.merge.references import resolve
 from syncapp.merge.statements import Statements
 from syncapp.ports import WriteContext
-from syncapp.records import Applied, Change, Failure
+from syncapp.records import Applied, Change, Failure, Json, Row
 
 Connection = psycopg.Connection[Any]
 FEW = 100
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+SAVEPOINT = "SAVEPOINT nothing_written"  # set before `Writer.write`, in a round trip with other statements
+ROLL_BACK = "ROLLBACK TO SAVEPOINT nothing_written"
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Writes the rows of one batch that differ, in the caller's transaction. What becomes of them goes to `applied`."""
+    """Writes the rows of one batch that differ, in the caller's transaction. What becomes of them goes to `applied`.
+
+    `rows` has all rows of the batch by their keys, with their records.
+    """
 
     sql: Statements
     connection: Connection
     context: WriteContext
     applied: Applied
+    rows: Mapping[str, tuple[Row, Json]]
 
     def write(self, changed: Sequence[Encoded], known: Mapping[str, int | None]) -> tuple[int, int]:
-        """Created and updated rows. `known` has the keys of the rows that are there."""
-        if self.context.dry_run or self.context.record_changes:
-            return self._merge(changed)
-        new = sorted([row for row in changed if row.row.key not in known], key=_key)
-        old = [row for row in changed if row.row.key in known] if len(new) < len(changed) else []
-        created, updated = self._insert(new) if new else (0, 0)
-        more = self._merge(old)
-        return created + more[0], updated + more[1]
+        """Created and updated rows. `known` has the keys of the rows that are there.
 
-    def _insert(self, rows: Sequence[Encoded]) -> tuple[int, int]:
-        """Straight into the table, for half the price. Where one of them is refused, or somebody else has written it in
-        the meantime, all go the long way. They come in the order of their keys, as there."""
-        try:
-            with self.connection.transaction():
-                tail = self.connection.execute(self.sql.common_values, self._parameters).fetchone()
-                common = '","'.join(tail or ())
-                self._copy(self.sql.copy_new, rows, f',"{common}"\n'.encode())
-        except REFUSED:
-            return self._merge(rows)
-        return len(rows), 0
-
-    def _merge(self, rows: Sequence[Encoded]) -> tuple[int, int]:
-        """What PostgreSQL refuses is halved until the bad record stands alone."""
-        if not rows:
+        New rows go straight into the table, for half the price. Where one row is refused, or somebody else has written
+        it in the meantime, all go the long way. Rows come in the order of their keys, as there.
+        """
+        if not changed:
             return 0, 0
+        try:
+            if self.context.dry_run or self.context.record_changes:
+                return self._upsert(changed)
+            new = sorted([one for one in changed if one[0] not in known])
+            if new:
+                self._insert(new)
+            created, updated = self._upsert([one for one in changed if one[0] in known])
+            return created + len(new), updated
+        except REFUSED:
+            self.connection.execute(ROLL_BACK)
+            return self.merge(changed)
+
+    def merge(self, rows: Sequence[Encoded]) -> tuple[int, int]:
+        """What PostgreSQL refuses is halved until the bad record stands alone."""
         try:
             with self.connection.transaction():
                 return self._upsert(rows)
         except REFUSED as error:
             if len(rows) == 1:
+                key = rows[0][0]
                 reason = (error.diag.message_primary or "PostgreSQL refused it").replace("\x00", "")
-                failure = Failure(rows[0].row.key, InvalidRecord.error_type, reason, rows[0].record)
-                self.applied.failures.append(failure)
+                self.applied.failures.append(Failure(key, InvalidRecord.error_type, reason, self.rows[key][1]))
                 return 0, 0
         half = len(rows) // 2
-        first, second = self._merge(rows[:half]), self._merge(rows[half:])
+        first, second = self.merge(rows[:half]), self.merge(rows[half:])
         return first[0] + second[0], first[1] + second[1]
 
+    def _insert(self, rows: Sequence[Encoded]) -> None:
+        """`now` is what PostgreSQL's `now()` is."""
+        common = f',"{self.context.organization_id}",now,synced,{self.context.mock}\n'
+        self._copy(self.sql.copy_new, rows, common.encode())
+
     def _upsert(self, rows: Sequence[Encoded]) -> tuple[int, int]:
+        if not rows:
+            return 0, 0
         compared = self.context.dry_run or self.context.record_changes
         few = self._as_json(rows) if len(rows) <= FEW and not compared else None
         if few is not None:
@@ -78,13 +87,14 @@ class Writer:
             self.connection.execute(self.sql.create_staging)
             self.connection.execute(self.sql.empty_staging)  # of what another half of the batch left
         self._copy(self.sql.copy, rows, b"\n")
-        if compared:
-            changes = self._compare()
-            self.applied.changes.extend(changes)
-            if self.context.dry_run:
-                created = sum(change.operation == "created" for change in changes)
-                return created, len(changes) - created
-        return self._count(self.sql.upsert, {})
+        changes = self._compare() if compared else []
+        if self.context.dry_run:
+            created = sum(change.operation == "created" for change in changes)
+            counts = created, len(changes) - created
+        else:
+            counts = self._count(self.sql.upsert, {})
+        self.applied.changes.extend(changes)
+        return counts
 
     def _count(self, upsert: str, parameters: Mapping[str, Any]) -> tuple[int, int]:
         created, updated = self.connection.execute(upsert, {**self._parameters, **parameters}).fetchone() or (0, 0)
@@ -94,7 +104,7 @@ class Writer:
         """The rows as objects by column. None where a number has more digits than JSON's writer takes."""
         names = ("external_id", *self.sql.table.names, "row_hash")
         ids = self._ids(rows)
-        values = ((one.row.key, *self._values(one, ids), one.hash) for one in rows)
+        values = ((key, *self._values(key, ids), number) for key, _, number in rows)
         try:
             return orjson.dumps([dict(zip(names, row, strict=True)) for row in values]).decode()
         except orjson.JSONEncodeError:
@@ -102,24 +112,21 @@ class Writer:
 
     def _copy(self, statement: str, rows: Sequence[Encoded], end: bytes) -> None:
         if self.sql.table.references:
-            rows = self._with_ids(rows)
-        text = end.join([b"%b,%d" % (encoded.line, encoded.hash) for encoded in rows]) + end
+            ids, table = self._ids(rows), self.sql.table
+            rows = [(key, encode_line(table, key, self._values(key, ids)), number) for key, _, number in rows]
+        text = end.join([b"%b,%d" % (line, number) for _, line, number in rows]) + end
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(text)
 
-    def _with_ids(self, rows: Sequence[Encoded]) -> list[Encoded]:
-        ids, table = self._ids(rows), self.sql.table
-        return [one._replace(line=encode_line(table, one.row.key, self._values(one, ids))) for one in rows]
-
     def _ids(self, rows: Sequence[Encoded]) -> dict[str, dict[str, int]]:
-        return resolve(self.connection, self.context, self.sql.table, [encoded.row for encoded in rows])
+        return resolve(self.connection, self.context, self.sql.table, [self.rows[key][0] for key, _, _ in rows])
 
-    def _values(self, encoded: Encoded, ids: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:
+    def _values(self, key: str, ids: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:
         """With the ids of the rows it refers to in place of their keys. The hash stays that of the keys."""
-        table = self.sql.table
+        table, row = self.sql.table, self.rows[key][0]
         if not table.references:
-            return encoded.row.values
-        values = list(encoded.row.values)
+            return row.values
+        values = list(row.values)
         for reference in table.references:
             position = table.names.index(reference.column)
             found = ids[reference.column].get(values[position])
@@ -144,7 +151,3 @@ class Writer:
             "mock": context.mock,
             "keep_newer": context.keep_newer,
         }
-
-
-def _key(encoded: Encoded) -> str:
-    return encoded.row.key
