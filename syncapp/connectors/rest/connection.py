@@ -134,7 +134,7 @@ class Connection:
             if not answer.complete and time.monotonic() > deadline:
                 raise TimeoutError
         self.reusable = answer.keeps_alive
-        return Received(answer.status, answer.fields, b"".join(answer.chunks))
+        return answer.received()
 
     def close(self) -> None:
         if self.socket is not None:
@@ -150,44 +150,49 @@ class _Answer:
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_data_after_close=True)
         self._unpacking: zlib._Decompress | None = None
         self._broken: Exception | None = None
-        self._received = self._size = 0
+        self._came = self._size = 0
         self._headed = False
-        self.fields = Fields()
-        self.chunks: list[bytes] = []
-        self.status = 0
+        self._fields = Fields()
+        self._chunks: list[bytes] = []
+        self._status = 0
         self.keeps_alive = self.complete = False
 
+    def received(self) -> Received:
+        """The whole answer. Parser and answer know each other, and would wait for the garbage collector together."""
+        del self._parser
+        return Received(self._status, self._fields, b"".join(self._chunks))
+
     def feed(self, data: bytes) -> None:
-        self._received += len(data)
+        self._came += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._broken = self._broken or NotHttp()
-        if not self._headed and self._received > MAX_HEAD:
+        if not self._headed and self._came > MAX_HEAD:
             self._broken = NotHttp()
         if self._broken is not None:
             raise self._broken
 
     def end(self) -> None:
         """The other side has closed the connection, which is how a body without a length ends."""
-        if not self._received:
+        if not self._came:
             raise NoAnswer
-        has_an_end = "Content-Length" in self.fields or "chunked" in self.fields.get("Transfer-Encoding", "").lower()
+        has_an_end = "Content-Length" in self._fields or "chunked" in self._fields.get("Transfer-Encoding", "").lower()
         if not self._headed or has_an_end:
             raise AnswerCut
         self.complete = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.add(name, value)
+        self._fields.add(name, value)
 
     def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        self._headed = self.status >= 200  # what comes before is a word in between
+        self._status = self._parser.get_status_code()
+        self._headed = self._status >= 200  # what comes before is a word in between
         self.keeps_alive = self._parser.should_keep_alive()
-        length = self.fields.get("Content-Length", "")
+        length = self._fields.get("Content-Length", "")
         if length.isdecimal() and int(length) > self._limit:
             self._broken = BodyTooLarge()
-        if self.fields.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}:
+        if self._fields.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}:
             self._unpacking = zlib.decompressobj(GZIP)
 
     def on_body(self, data: bytes) -> None:
@@ -198,10 +203,10 @@ class _Answer:
         if self._headed:
             self.complete = True
         else:
-            self.fields = Fields()
+            self._fields = Fields()
 
     def _keep(self, data: bytes) -> None:
-        self.chunks.append(data)
+        self._chunks.append(data)
         self._size += len(data)
         if self._size > self._limit:
             self._broken = BodyTooLarge()
