@@ -40,7 +40,6 @@ class WriteContext:
     """For whom a batch is written.
 
     number          counts the batches of the run's stream, over all its attempts
-    remember        note the keys that were read: what a complete read did not bring has vanished
     read_started    PostgreSQL's clock when the read began: what others wrote since cannot be missing
     keep_newer      a row that is newer than the record stays (replays of old records)
     record_changes  hand over rows before and after
@@ -52,7 +51,6 @@ class WriteContext:
     number: int
     mock: bool = False
     dry_run: bool = False
-    remember: bool = True
     read_started: datetime | None = None
     keep_newer: bool = False
     record_changes: bool = False
@@ -63,6 +61,7 @@ class Destination(Protocol):
 
     `transactional` destinations write through the connection they are handed, so that batch and checkpoint commit
     together. Others get None, must be idempotent by key, and are asked for nothing before the lease was checked.
+    The keys that were read are kept by the engine: `syncapp.engine.keys` tells them.
     """
 
     transactional: bool
@@ -72,13 +71,11 @@ class Destination(Protocol):
 
     def apply(self, connection: psycopg.Connection[Any] | None, context: WriteContext, batch: Batch) -> Applied: ...
 
-    def remember(self, connection: psycopg.Connection[Any], context: WriteContext, batch: Batch) -> None:
-        """Notes that the batch's records are there, and writes none of them: the second look before a deletion."""
-
     def count_missing(self, connection: psycopg.Connection[Any], context: WriteContext) -> tuple[int, int]:
         """After a complete read: how many live rows the read did not bring, and, where any, how many there are."""
 
-    def delete_missing(self, connection: psycopg.Connection[Any] | None, context: WriteContext) -> Applied: ...
+    def delete_missing(self, connection: psycopg.Connection[Any] | None, context: WriteContext) -> Applied:
+        """Removes those that `count_missing`, asked just before, has found."""
 
     def delete_mocks(self, connection: psycopg.Connection[Any] | None, context: WriteContext) -> int:
         """After a successful live read: remove what a mock read had left; the number of rows."""

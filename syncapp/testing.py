@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from syncapp.engine.keys import read_keys
 from syncapp.ports import ReadRequest, WriteContext
 from syncapp.records import Applied, Batch, Counts, Json, Page, Row
 
@@ -67,7 +68,7 @@ class DictDestination:
 
     rows: dict[str, Row] = field(default_factory=dict)
     writes: list[WriteContext] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
     before_write: Callable[[WriteContext], None] | None = None
     transactional: bool = False
 
@@ -81,7 +82,6 @@ class DictDestination:
         self.writes.append(context)
         counts = Counts(processed=len(batch), failed=len(batch.failures))
         for key, (row, _) in batch.rows.items():
-            self.seen.add(key)
             if key not in self.rows:
                 counts.created += 1
             elif self.rows[key] != row:
@@ -90,20 +90,17 @@ class DictDestination:
         counts.unchanged = counts.processed - counts.failed - counts.created - counts.updated
         return Applied(counts, failures=list(batch.failures))
 
-    def remember(self, connection: psycopg.Connection[Any], context: WriteContext, batch: Batch) -> None:
-        del connection, context
-        self.seen.update(batch.rows)
-
     def count_missing(self, connection: psycopg.Connection[Any], context: WriteContext) -> tuple[int, int]:
-        del connection, context
-        return len(self.rows.keys() - self.seen), len(self.rows)
+        self.missing = self.rows.keys() - read_keys(connection, context)
+        return len(self.missing), len(self.rows)
 
     def delete_missing(self, connection: psycopg.Connection[Any] | None, context: WriteContext) -> Applied:
-        del connection, context
-        gone = self.rows.keys() - self.seen
-        for key in gone:
+        del connection
+        if self.before_write is not None:
+            self.before_write(context)
+        for key in self.missing:
             del self.rows[key]
-        return Applied(Counts(deleted=len(gone)))
+        return Applied(Counts(deleted=len(self.missing)))
 
     def delete_mocks(self, connection: psycopg.Connection[Any] | None, context: WriteContext) -> int:
         del connection, context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -10,15 +9,13 @@ import orjson
 import psycopg
 
 from syncapp.engine.lease import Lease, LeaseLost
-from syncapp.errors import DatabaseUnavailable
-from syncapp.guards.backoff import backoff_seconds
 from syncapp.records import Applied, Change, Counts, Failure, Json
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
-# One statement with its event, since every batch has one. `expected` is the number of batches before this one: a batch
-# whose COMMIT was lost on the wire is not counted twice.
+# One statement with its event and its keys, since every batch has them. `expected` is the number of batches before this
+# one: a batch whose COMMIT was lost on the wire is not counted twice.
 CHECKPOINT = """
 WITH checkpoint AS (UPDATE sync_runs SET
     records_processed = records_processed + %(processed)s, records_created = records_created + %(created)s,
@@ -26,12 +23,16 @@ WITH checkpoint AS (UPDATE sync_runs SET
     records_deleted = records_deleted + %(deleted)s, records_failed = records_failed + %(failed)s,
     records_total = coalesce(%(total)s, records_total), current_operation = %(operation)s, source = %(source)s,
     steps = %(steps)s::jsonb, checkpoint = checkpoint || %(checkpoint)s::jsonb,
-    lease_expires_at = now() + make_interval(secs => %(seconds)s), event_seq = event_seq + 1
+    lease_expires_at = greatest(lease_expires_at, clock_timestamp() + make_interval(secs => %(seconds)s)),
+    event_seq = event_seq + 1
 WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running'
   AND coalesce((checkpoint #>> ARRAY[%(stream)s, 'number'])::int, 0) = %(expected)s
 RETURNING event_seq, cancel_requested_at IS NOT NULL AS cancelled),
 progress AS (INSERT INTO run_events (sync_id, seq, kind, data)
-    SELECT %(sync_id)s, event_seq, 'progress', %(progress)s::jsonb FROM checkpoint)
+    SELECT %(sync_id)s, event_seq, 'progress', %(progress)s::jsonb FROM checkpoint),
+brought AS (INSERT INTO run_keys (sync_id, stream, number, keys)
+    SELECT %(sync_id)s, %(stream)s, %(expected)s + 1, keys FROM checkpoint, (SELECT %(keys)s::text[] AS keys) given
+    WHERE keys <> '{}')
 SELECT cancelled FROM checkpoint"""
 
 COMMITTED = """
@@ -124,22 +125,19 @@ def _change(change: Change) -> tuple[str, str, str | None, str | None]:
     return change.key, change.operation, before, after
 
 
-def in_transaction(lease: Lease, work: Callable[[Connection], T]) -> T | None:
-    """Runs `work` in a transaction; again after a deadlock or while PostgreSQL restarts, for as long as a lease lasts.
+def commit_once(lease: Lease, work: Callable[[Connection], T]) -> T:
+    """Does `work`, which ends with `write_checkpoint`, in a transaction, as often as it takes until one is committed.
 
-    `work` must end with `write_checkpoint`, which makes doing it again safe. None where an earlier try had been
-    committed without our hearing of it. Raises LeaseLost, DatabaseUnavailable.
+    Where the answer to a COMMIT was lost, a later try finds it out: what the one before had made is what counts.
+    Raises LeaseLost, DatabaseUnavailable.
     """
-    deadline = time.monotonic() + lease.seconds
-    tries = 0
-    while True:
-        tries += 1
-        try:
-            with lease.database.connection() as connection:
-                return work(connection)
-        except AlreadyCommitted:
-            return None
-        except DatabaseUnavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(backoff_seconds(tries, 0.05, cap=1.0))
+    made: list[T] = []
+
+    def make(connection: Connection) -> T:
+        made.append(work(connection))
+        return made[-1]
+
+    try:
+        return lease.in_transaction(make)
+    except AlreadyCommitted:
+        return made[-1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import psycopg
 import structlog
 
 from syncapp.definition import Stream
@@ -130,26 +133,31 @@ def _retry_later(lease: Lease, runtime: Runtime, error: TransientError) -> str:
 
 def _complete(lease: Lease, work: Work) -> str:
     run = lease.run
-    with lease.database.connection() as connection:
+
+    def end(connection: psycopg.Connection[Any]) -> None:
         if not run["dry_run"]:
             keep_state(connection, lease, work.finished)
             if work.source == "live" and not run["replay_of"]:  # a replay asks nothing of the source
                 note_reached(connection, run["sync"], run["organization_id"])
         lease.end(connection, RunStatus.COMPLETED)
+
+    lease.in_transaction(end)
     return "completed"
 
 
 def _fail(lease: Lease, runtime: Runtime, error: SyncError) -> str:
     run, limit = lease.run, runtime.settings.sync_max_consecutive_failures
     log.warning("run.failed", error_type=error.error_type, error_code=error.error_code, reason=error.message)
-    with lease.database.connection() as connection:
+
+    def end(connection: psycopg.Connection[Any]) -> None:
         if isinstance(error, ConnectionFailed) and not run["dry_run"]:
             note_unreachable(connection, run["sync"], run["organization_id"], limit)
         lease.end(connection, RunStatus.FAILED, error)
+
+    lease.in_transaction(end)
     return "failed"
 
 
 def _cancel(lease: Lease) -> str:
-    with lease.database.connection() as connection:
-        lease.end(connection, RunStatus.CANCELLED, cancellation())
+    lease.in_transaction(lambda connection: lease.end(connection, RunStatus.CANCELLED, cancellation()))
     return "cancelled"

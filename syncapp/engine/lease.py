@@ -6,11 +6,12 @@ Every statement names the token. A worker whose token is no longer the run's cha
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -19,7 +20,10 @@ from syncapp.db import Database
 from syncapp.engine.ending import end_held_run, error_facts
 from syncapp.engine.events import add_event
 from syncapp.errors import DatabaseUnavailable, SyncError
+from syncapp.guards.backoff import backoff_seconds
 from syncapp.records import Json
+
+T = TypeVar("T")
 
 
 class LeaseLost(Exception):
@@ -106,11 +110,26 @@ class Lease:
         if row[0]:
             self.cancelled.set()
 
+    def in_transaction(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """Does `work` in a transaction; again after a deadlock or while PostgreSQL restarts, for as long as a lease
+        lasts. Raises DatabaseUnavailable."""
+        deadline = time.monotonic() + self.seconds
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self.database.connection() as connection:
+                    return work(connection)
+            except DatabaseUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(backoff_seconds(tries, 0.05, cap=1.0))
+
     def show(self, operation: str, steps: str) -> None:
         """Says what the run is doing before its first batch is there. Raises LeaseLost, DatabaseUnavailable."""
-        with self.database.connection() as connection:
-            if connection.execute(SHOW, self.key | {"operation": operation, "steps": steps}).fetchone() is None:
-                raise LeaseLost(self.sync_id)
+        values = self.key | {"operation": operation, "steps": steps}
+        if self.in_transaction(lambda connection: connection.execute(SHOW, values).fetchone()) is None:
+            raise LeaseLost(self.sync_id)
 
     def end(self, connection: psycopg.Connection[Any], status: str, error: SyncError | None = None) -> None:
         """Ends the run in the caller's transaction. Raises LeaseLost."""
@@ -122,13 +141,16 @@ class Lease:
         facts = error_facts(error)
         operation = error.message if error else None
         values = self.key | facts | {"wait": seconds, "back": 0 if attempt_spent else 1, "operation": operation}
-        with self.database.connection() as connection:
+        data: Mapping[str, Json] = {"seconds": round(seconds, 1), "attempt": self.run["attempt"]} | {
+            name: value for name, value in facts.items() if value is not None
+        }
+
+        def give_back(connection: psycopg.Connection[Any]) -> None:
             if connection.execute(WAIT, values).fetchone() is None:
                 raise LeaseLost(self.sync_id)
-            data: Mapping[str, Json] = {"seconds": round(seconds, 1), "attempt": self.run["attempt"]} | {
-                name: value for name, value in facts.items() if value is not None
-            }
             add_event(connection, self.sync_id, kind, data)
+
+        self.in_transaction(give_back)
 
 
 def take_lease(database: Database, sync_id: str, owner: str, seconds: float, attempts: int) -> Lease | None:

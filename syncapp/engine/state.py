@@ -1,14 +1,21 @@
-"""What a finished run leaves behind for the next one."""
+"""What a finished run leaves behind for the next one, and what that makes of it."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
+from config.settings import Settings
+from syncapp.definition import Stream
 from syncapp.engine.lease import Lease
 from syncapp.engine.steps import Progress
 
+STATE = """
+SELECT s.cursor, s.last_complete_at, c.next_run_at
+FROM stream_states s LEFT JOIN schedules c ON c.name = s.sync AND c.enabled
+WHERE s.sync = %s AND s.organization_id = %s AND s.stream = %s"""
 KEEP = """
 INSERT INTO stream_states AS s (sync, organization_id, stream, cursor, last_complete_at)
 VALUES (%(sync)s, %(organization_id)s, %(stream)s, %(cursor)s, %(complete_at)s)
@@ -20,6 +27,24 @@ FORGET = """
 DELETE FROM run_keys USING sync_runs r
 WHERE r.sync_id = run_keys.sync_id AND r.sync = %(sync)s AND r.organization_id = %(organization_id)s
   AND NOT (r.dry_run AND r.status IN ('starting', 'running'))"""
+
+
+def choose_read(
+    connection: psycopg.Connection[Any], lease: Lease, stream: Stream, settings: Settings
+) -> tuple[str | None, bool]:
+    """What is read: what changed since a time, everything where that is None; and whether it counts as complete."""
+    run = lease.run
+    if run["since"] is not None:
+        return _iso(run["since"]), False
+    key = (run["sync"], run["organization_id"], stream.name)
+    cursor, last_complete, next_run = connection.execute(STATE, key).fetchone() or (None, None, None)
+    taken, interval = lease.taken_at, timedelta(seconds=settings.full_refresh_interval)
+    # Due already where the next run would come too late for it, unless runs are rarer than that anyway.
+    latest = next_run if next_run is not None and taken < next_run < taken + interval else taken
+    due = last_complete is None or latest - last_complete > interval
+    if run["full_refresh"] or due or cursor is None or not stream.incremental:
+        return None, True
+    return _iso(datetime.fromisoformat(cursor) - timedelta(seconds=settings.cursor_overlap)), False
 
 
 def keep_state(connection: psycopg.Connection[Any], lease: Lease, streams: list[tuple[str, Progress]]) -> None:
@@ -40,3 +65,7 @@ def keep_state(connection: psycopg.Connection[Any], lease: Lease, streams: list[
         }
         connection.execute(KEEP, key | values)
     connection.execute(FORGET, key)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

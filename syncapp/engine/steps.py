@@ -21,6 +21,7 @@ class Progress:
     total     how many records the source named on the first page
     exhausted      the last page has come: nothing is left to read
     looking_again  the second look at what seemed to be missing
+    looked    batches of the first look
     keyless   bad records whose key could not be read: nobody can tell what is missing then
     """
 
@@ -37,6 +38,7 @@ class Progress:
     keyless: int = 0
     exhausted: bool = False
     looking_again: bool = False
+    looked: int = 0
     done: bool = False
 
     @classmethod

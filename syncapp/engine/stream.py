@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -13,21 +13,18 @@ from syncapp.definition import SourceContext, Stream, Sync
 from syncapp.engine import commit
 from syncapp.engine.collect import Collected, collect, end_wait
 from syncapp.engine.deletion import check_deletion
+from syncapp.engine.keys import batch_keys, count_keys, keep_unseen
 from syncapp.engine.lease import Lease, LeaseLost
 from syncapp.engine.outcome import Cancelled, Released
 from syncapp.engine.readahead import ReadAhead
 from syncapp.engine.replay import REPLAYED, DeadLetterSource
 from syncapp.engine.runtime import Runtime
+from syncapp.engine.state import choose_read
 from syncapp.engine.steps import Progress, Step, show_time
 from syncapp.merge.destination import TableDestination
+from syncapp.merge.encode import array_text
 from syncapp.ports import Destination, ReadRequest, Source, WriteContext
-from syncapp.records import Applied, Batch, Counts
-
-DISTINCT = "SELECT count(*) FROM (SELECT DISTINCT unnest(keys) FROM run_keys WHERE sync_id = %s AND stream = %s) k"
-STATE = """
-SELECT s.cursor, s.last_complete_at, c.next_run_at
-FROM stream_states s LEFT JOIN schedules c ON c.name = s.sync AND c.enabled
-WHERE s.sync = %s AND s.organization_id = %s AND s.stream = %s"""
+from syncapp.records import Applied, Batch
 
 
 @dataclass(slots=True)
@@ -81,9 +78,12 @@ class StreamRun:
         self.lease.show(f"{self.title}: reading", orjson.dumps([one.to_json() for one in self.work.steps]).decode())
         if not self.progress.exhausted:
             self._read()
+        self._count()
         if self._must_look_again():
-            self.progress = replace(self.progress, looking_again=True, exhausted=False, position=None)
+            looked = self.progress.number
+            self.progress = replace(self.progress, looking_again=True, looked=looked, exhausted=False, position=None)
             self._read()
+            self._count()
         self._finish()
         return self.progress
 
@@ -97,6 +97,12 @@ class StreamRun:
             for collected in ahead:
                 self.work.check()
                 self._write(collected)
+        self.work.check()
+
+    def _count(self) -> None:
+        if not (self.mock or self.replay_of):
+            count = partial(count_keys, context=self._context(self.progress.number))
+            self.progress.distinct = self.lease.in_transaction(count)
 
     def _must_look_again(self) -> bool:
         """Before anything is deleted, a read of several pages is done a second time: a record that moved from page to
@@ -104,29 +110,15 @@ class StreamRun:
         progress = self.progress
         if not progress.complete or progress.looking_again or progress.pages == 1 or progress.doubt():
             return False
-        with self.lease.database.connection() as connection:
-            return self._check_missing(connection, self._context(progress.number)) > 0
+        check = partial(self._check_missing, context=self._context(progress.number))
+        return self.lease.in_transaction(check) > 0
 
     def _begin(self) -> None:
         """Decides what is read: everything, or what changed since the cursor."""
-        run, settings = self.lease.run, self.work.runtime.settings
-        taken = self.lease.taken_at
-        self.progress.read_started = taken.isoformat()
-        if self.replay_of or self.mock:
-            return
-        with self.lease.database.connection() as connection:
-            key = (self.work.sync.name, run["organization_id"], self.stream.name)
-            cursor, last_complete, next_run = connection.execute(STATE, key).fetchone() or (None, None, None)
-        if run["since"] is not None:
-            self.progress.since = _iso(run["since"])
-            return
-        # Due already where the next run would come too late for it.
-        latest = max(taken, next_run or taken)
-        due = last_complete is None or latest - last_complete > timedelta(seconds=settings.full_refresh_interval)
-        self.progress.complete = run["full_refresh"] or due or cursor is None or not self.stream.incremental
-        if not self.progress.complete and cursor is not None:
-            since = datetime.fromisoformat(cursor) - timedelta(seconds=settings.cursor_overlap)
-            self.progress.since = _iso(since)
+        self.progress.read_started = self.lease.taken_at.isoformat()
+        if not (self.replay_of or self.mock):
+            choose = partial(choose_read, lease=self.lease, stream=self.stream, settings=self.work.runtime.settings)
+            self.progress.since, self.progress.complete = self.lease.in_transaction(choose)
 
     def _source(self) -> Source:
         if self.replay_of:
@@ -152,7 +144,6 @@ class StreamRun:
             number=number,
             mock=self.mock,
             dry_run=run["dry_run"],
-            remember=not (self.mock or self.replay_of),
             read_started=datetime.fromisoformat(started) if started else None,
             keep_newer=self.replay_of is not None,
             record_changes=self.work.sync.policy.record_changes,
@@ -160,47 +151,30 @@ class StreamRun:
 
     def _write(self, collected: Collected) -> None:
         """One batch. Nothing of it is remembered here before it is committed."""
-        progress, page = replace(self.progress, number=self.progress.number + 1), collected.page
+        progress, page, batch = replace(self.progress, number=self.progress.number + 1), collected.page, collected.batch
         progress.position, progress.exhausted = page.position, collected.last
-        if progress.looking_again:
-            self._write_look(progress, collected)
-            return
-        progress.pages += collected.pages
-        progress.cursor = _latest(progress.cursor, collected.cursor)
-        progress.note_page(page)
-        keyless = sum(failure.key is None for failure in collected.batch.failures)
-        progress.distinct += len(collected.batch.rows) + len(collected.batch.failures) - keyless
-        progress.keyless += keyless
-        step = replace(self.step, pages=self.step.pages + collected.pages)
         context = self._context(progress.number)
-        early = None if self.destination.transactional else self._apply_outside(context, collected.batch)
-
-        tried: list[Step] = []
+        if progress.looking_again:
+            # What was seen already is of no interest. What had slipped through is, with all that it says.
+            near = progress.number - progress.looked
+            batch = self.lease.in_transaction(partial(keep_unseen, context=context, batch=batch, near=near))
+        else:
+            progress.pages += collected.pages
+            progress.cursor = _latest(progress.cursor, collected.cursor)
+            progress.note_page(page)
+        progress.keyless += sum(failure.key is None for failure in batch.failures)
+        step = replace(self.step, pages=self.step.pages + collected.pages)
+        keys = [] if self.mock or self.replay_of else batch_keys(batch)
+        early = None if self.destination.transactional else self._apply_outside(context, batch)
 
         def work(connection: commit.Connection) -> Step:
-            applied = early or self.destination.apply(connection, context, collected.batch)
-            tried.append(replace(step, counts=step.counts + applied.counts))
-            self._keep(connection, applied)
+            applied = early or self.destination.apply(connection, context, batch)
             if self.replay_of:
                 last = {"stream": self.stream.name, "last": page.position or 0}
                 connection.execute(REPLAYED, {"replay_of": self.replay_of} | last)
-            self._checkpoint(connection, progress, tried[-1], applied.counts)
-            return tried[-1]
+            return self._checkpoint(connection, progress, step, applied, keys)
 
-        # Where the answer to a COMMIT was lost, the try before the one that found it out had been the one.
-        self._done(commit.in_transaction(self.lease, work) or tried[-2], progress)
-
-    def _write_look(self, progress: Progress, collected: Collected) -> None:
-        """A batch of the second look: its keys were seen, nothing else of it is of interest."""
-        step = replace(self.step, pages=self.step.pages + collected.pages)
-        context = self._context(progress.number)
-
-        def work(connection: commit.Connection) -> None:
-            self.destination.remember(connection, context, collected.batch)
-            self._checkpoint(connection, progress, step, Counts())
-
-        commit.in_transaction(self.lease, work)
-        self._done(step, progress)
+        self._done(commit.commit_once(self.lease, work), progress)
 
     def _apply_outside(self, context: WriteContext, batch: Batch) -> Applied:
         """Writes to a destination that PostgreSQL's transaction does not reach: the lease is checked first."""
@@ -211,24 +185,28 @@ class StreamRun:
         self.work.steps[self.work.steps.index(self.step)] = step
         self.step, self.progress = step, progress
 
-    def _keep(self, connection: commit.Connection, applied: Applied) -> None:
+    def _checkpoint(
+        self, connection: commit.Connection, progress: Progress, step: Step, applied: Applied, keys: list[str]
+    ) -> Step:
+        """Keeps what a batch has come to, in its transaction; the step with its counts."""
         if applied.failures:
             commit.keep_failures(connection, self.lease, self.stream.name, applied.failures)
         if applied.changes:
             commit.keep_changes(connection, self.lease, self.stream.name, applied)
-
-    def _checkpoint(self, connection: commit.Connection, progress: Progress, step: Step, counts: Counts) -> None:
+        step = replace(step, counts=step.counts + applied.counts)
         steps = [step.to_json() if one.name == step.name else one.to_json() for one in self.work.steps]
         event = {"stream": self.stream.name, "records_processed": step.counts.processed, "pages": step.pages}
-        values: dict[str, Any] = commit.count_values(counts) | {
+        values: dict[str, Any] = commit.count_values(applied.counts) | {
             "total": progress.total,
             "operation": self._operation(progress, step),
             "source": self.work.source,
             "steps": orjson.dumps(steps).decode(),
             "checkpoint": orjson.dumps({self.stream.name: asdict(progress)}).decode(),
             "progress": orjson.dumps(event).decode(),
+            "keys": array_text(keys),
         }
         commit.write_checkpoint(connection, self.lease, self.stream.name, progress.number - 1, values)
+        return step
 
     def _operation(self, progress: Progress, step: Step) -> str:
         if progress.looking_again:
@@ -238,26 +216,32 @@ class StreamRun:
     def _finish(self) -> None:
         """After the last page: what vanished leaves, mock rows leave, the stream is done."""
         progress = replace(self.progress, number=self.progress.number + 1, done=True)
-        if self.destination.transactional and not (self.mock or self.replay_of):
-            progress.distinct = self._distinct()
+        context = self._context(progress.number)
         doubt = progress.doubt() if progress.complete else None
         now = show_time(self.work.runtime.clock())
         step = replace(self.step, status="completed", completed_at=now, note=doubt and f"nothing deleted: {doubt}")
-        context = self._context(progress.number)
-        tried: list[Step] = []
+        believed = progress.complete and doubt is None
+        early = None if self.destination.transactional else self._remove_outside(context, believed)
 
         def work(connection: commit.Connection) -> Step:
-            applied = Applied()
-            if progress.complete and doubt is None and self._check_missing(connection, context):
-                applied = self.destination.delete_missing(connection, context)
-            if self.work.sync.policy.mock_fallback and not (self.mock or self.replay_of or context.dry_run):
-                self.destination.delete_mocks(connection, context)
-            tried.append(replace(step, counts=step.counts + applied.counts))
-            self._keep(connection, applied)
-            self._checkpoint(connection, progress, tried[-1], applied.counts)
-            return tried[-1]
+            missing = early is None and believed and self._check_missing(connection, context) > 0
+            applied = early or self._remove(connection, context, missing)
+            return self._checkpoint(connection, progress, step, applied, [])
 
-        self._done(commit.in_transaction(self.lease, work) or tried[-2], progress)
+        self._done(commit.commit_once(self.lease, work), progress)
+
+    def _remove_outside(self, context: WriteContext, believed: bool) -> Applied:
+        check = partial(self._check_missing, context=context)
+        missing = believed and self.lease.in_transaction(check) > 0
+        self.lease.beat()
+        return self._remove(None, context, missing)
+
+    def _remove(self, connection: commit.Connection | None, context: WriteContext, missing: bool) -> Applied:
+        """What vanished, and what a mock read had left."""
+        applied = self.destination.delete_missing(connection, context) if missing else Applied()
+        if self.work.sync.policy.mock_fallback and not (self.mock or self.replay_of or context.dry_run):
+            self.destination.delete_mocks(connection, context)
+        return applied
 
     def _check_missing(self, connection: commit.Connection, context: WriteContext) -> int:
         """How many rows are missing in the source. Raises MassDeleteRefused where that is not believed."""
@@ -267,16 +251,6 @@ class StreamRun:
         check_deletion(policy, missing=missing, live=live, read=read, allowed=allowed)
         return missing
 
-    def _distinct(self) -> int:
-        """Batches overlap where records moved from page to page: what each of them held does not add up."""
-        with self.lease.database.connection() as connection:
-            key = (self.lease.sync_id, self.stream.name)
-            return int((connection.execute(DISTINCT, key).fetchone() or (0,))[0])
-
 
 def _latest(one: str | None, other: str | None) -> str | None:
     return max(filter(None, (one, other)), default=None)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -17,9 +17,6 @@ from syncapp.records import Applied, Batch, Change, Counts, Failure, Json
 
 DRY_RUN_CHANGES = 1_000
 MAX_KEY = 255
-KEEP_KEYS = """
-    INSERT INTO run_keys (sync_id, stream, number, keys) VALUES (%s, %s, %s, %s::text[])
-    ON CONFLICT (sync_id, stream, number) DO UPDATE SET keys = excluded.keys"""
 
 Connection = psycopg.Connection[Any]
 
@@ -64,7 +61,7 @@ class TableDestination:
         prepared: Prepared = batch.prepared
         live, removed = dict(prepared.live), prepared.removed
         applied = Applied(failures=list(prepared.failures))
-        known = self._look_up(connection, context, live, removed, applied.failures)
+        known = self._look_up(connection, context, [*live, *removed])
         changed = self._encode(batch, live, known, applied.failures)
         writer = Writer(self.sql, connection, context, applied, batch.rows)
         created, updated = writer.write(changed, known)
@@ -85,31 +82,13 @@ class TableDestination:
         )
         return applied
 
-    def _look_up(
-        self,
-        connection: Connection,
-        context: WriteContext,
-        live: Mapping[str, Hashed],
-        removed: Sequence[str],
-        failures: Sequence[Failure],
-    ) -> dict[str, int | None]:
-        """The hashes of the rows that are there. One round trip also keeps the keys that were read."""
-        keys = array_text([*live, *removed])
+    def _look_up(self, connection: Connection, context: WriteContext, keys: Sequence[str]) -> dict[str, int | None]:
+        """The hashes of the rows that are there."""
+        parameters = {"organization": context.organization_id, "keys": array_text(keys)}
         with connection.pipeline():
-            found = connection.execute(self.sql.hashes, {"organization": context.organization_id, "keys": keys})
-            if context.remember:
-                # A record that failed is there all the same.
-                failed = [failure.key for failure in failures if failure.key and failure.key not in live]
-                self._keep_keys(connection, context, [*live, *removed, *failed])
+            found = connection.execute(self.sql.hashes, parameters)
             connection.execute(SAVEPOINT)
         return dict(found.fetchall())
-
-    def remember(self, connection: Connection, context: WriteContext, batch: Batch) -> None:
-        failed = [failure.key for failure in batch.failures if failure.key]
-        self._keep_keys(connection, context, [key for key in (*batch.rows, *failed) if _is_key(key)])
-
-    def _keep_keys(self, connection: Connection, context: WriteContext, keys: Sequence[str]) -> None:
-        connection.execute(KEEP_KEYS, (context.sync_id, context.stream, context.number, array_text(keys)))
 
     def _encode(
         self, batch: Batch, live: dict[str, Hashed], known: Mapping[str, int | None], failures: list[Failure]

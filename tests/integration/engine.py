@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from psycopg.rows import dict_row
 
 from config.settings import Settings
 from syncapp.commands import RunRequest, trigger_run
 from syncapp.db import Database
 from syncapp.definition import Every, Policy, Stream, Sync
-from syncapp.engine import Runtime, execute
+from syncapp.engine import Runtime, commit, execute
+from syncapp.engine.lease import LeaseLost
 from syncapp.errors import NotFound
 from syncapp.registry import SYNCS
 from syncapp.scope import Scope
@@ -128,3 +130,22 @@ def always(error: Exception) -> Callable[[int], None]:
         raise error
 
     return before
+
+
+def take_over(world: World) -> None:
+    """As another worker would, whose token is a newer one."""
+    world.query("UPDATE sync_runs SET lease_token = lease_token + 1 RETURNING 1")
+
+
+def kill_after_batch(world: World, monkeypatch: pytest.MonkeyPatch, number: int, sync_id: str) -> None:
+    """Works on the run until its worker is lost with what comes after that batch."""
+    write = commit.write_checkpoint
+
+    def write_until_lost(connection: Any, lease: Any, stream: str, expected: int, values: Any) -> None:
+        if expected == number:
+            raise LeaseLost
+        write(connection, lease, stream, expected, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "write_checkpoint", write_until_lost)
+        assert world.execute(sync_id) == "skipped"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
 
 from syncapp.commands import cancel_run, replay_errors, retry_run
 from syncapp.definition import Policy
-from syncapp.engine import commit
-from syncapp.engine.lease import LeaseLost
 from syncapp.engine.runtime import utc_now
 from syncapp.errors import CircuitOpen, Conflict, ConnectionFailed, RateLimited
 from syncapp.sweep import reap
-from syncapp.testing import DictDestination, ListSource
-from tests.integration.engine import DEFAULT, MakeWorld, World, always, client, fail_once_at
+from syncapp.testing import ListSource
+from tests.integration.engine import (
+    DEFAULT,
+    MakeWorld,
+    World,
+    always,
+    client,
+    fail_once_at,
+    kill_after_batch,
+    take_over,
+)
 
 
 def test_an_interrupted_run_goes_on_from_the_last_batch(make: MakeWorld) -> None:
@@ -67,12 +73,7 @@ def test_a_rate_limit_parks_the_run_and_spends_no_attempt(make: MakeWorld) -> No
 def test_a_worker_without_its_lease_writes_nothing(make: MakeWorld) -> None:
     world = make([client(n) for n in range(1, 31)])
     sync_id = world.trigger()
-
-    def take_over(page: int) -> None:
-        if page == 2:
-            world.query("UPDATE sync_runs SET lease_token = lease_token + 1 RETURNING 1")
-
-    world.source.before_page = take_over
+    world.source.before_page = lambda page: take_over(world) if page == 2 else None
     assert world.execute(sync_id) == "skipped"
     assert len(world.rows()) <= 10
     assert world.run(sync_id)["records_processed"] == len(world.rows())
@@ -101,32 +102,6 @@ def test_a_process_that_is_asked_to_end_releases_the_run(make: MakeWorld) -> Non
     world.stop = lambda: False
     assert world.execute(sync_id) == "completed"
     assert world.counts(world.run(sync_id)) == (60, 60, 0, 0, 0, 0)
-
-
-def test_a_destination_without_transactions(make: MakeWorld) -> None:
-    world = make([client(n) for n in range(1, 31)])
-    world.destination = DictDestination()
-    world.source.before_page = fail_once_at(3, ConnectionFailed("cut"))
-    sync_id = world.trigger()
-    assert world.execute(sync_id) == "retrying"
-    world.query("UPDATE sync_runs SET resume_at = now() RETURNING 1")
-    assert world.execute(sync_id) == "completed"
-    assert len(world.destination.rows) == 30
-    assert world.counts(world.run(sync_id)) == (30, 30, 0, 0, 0, 0)
-
-
-def test_a_destination_without_transactions_is_asked_nothing_without_the_lease(make: MakeWorld) -> None:
-    world = make([client(n) for n in range(1, 31)])
-    world.destination = DictDestination()
-    sync_id = world.trigger()
-
-    def take_over(page: int) -> None:
-        if page == 1:
-            world.query("UPDATE sync_runs SET lease_token = lease_token + 1 RETURNING 1")
-
-    world.source.before_page = take_over
-    assert world.execute(sync_id) == "skipped"
-    assert world.destination.writes == []
 
 
 def test_the_circuit_opens_after_failures_in_a_row_and_closes_on_success(make: MakeWorld) -> None:
@@ -171,17 +146,8 @@ def test_a_retried_run_goes_on_from_the_checkpoint(make: MakeWorld) -> None:
 
 
 def lose_after_batch(world: World, monkeypatch: pytest.MonkeyPatch, number: int, sync_id: str) -> None:
-    """Works on the run until its worker is lost with what comes after that batch; no other takes it up in time."""
-    write = commit.write_checkpoint
-
-    def write_until_lost(connection: Any, lease: Any, stream: str, expected: int, values: Any) -> None:
-        if expected == number:
-            raise LeaseLost
-        write(connection, lease, stream, expected, values)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(commit, "write_checkpoint", write_until_lost)
-        assert world.execute(sync_id) == "skipped"
+    """No other worker takes the run up in time."""
+    kill_after_batch(world, monkeypatch, number, sync_id)
     world.query("UPDATE sync_runs SET attempt = 99, lease_expires_at = now() WHERE sync_id = %s RETURNING 1", sync_id)
     assert reap(world.database, world.settings) == 1
 
@@ -268,6 +234,19 @@ def test_a_cancelled_run_stops_within_a_page(make: MakeWorld) -> None:
     assert (run["status"], run["error_type"]) == ("cancelled", "cancelled")
     assert run["records_processed"] == len(world.rows()) < 100
     assert world.execute(sync_id) == "skipped"
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_run_that_is_cancelled_with_its_last_batch_deletes_nothing(make: MakeWorld, look: int) -> None:
+    world = make([client(n) for n in range(1, 31)], batch_records=100)
+    world.sync_once()
+    del world.source.records[0]
+    sync_id = world.trigger(full_refresh=True)
+    last = lambda page: (page, len(world.source.requests)) == (3, look + 1)  # noqa: E731
+    world.source.before_page = lambda page: cancel_run(world.database, DEFAULT, sync_id) if last(page) else None
+    assert world.execute(sync_id) == "cancelled"
+    assert world.run(sync_id)["records_processed"] == 29
+    assert len(world.rows()) == 30
 
 
 def test_a_run_that_nobody_holds_is_cancelled_at_once(make: MakeWorld) -> None:

@@ -1,0 +1,137 @@
+"""The engine against a real PostgreSQL: what is committed once, and destinations that no transaction reaches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from syncapp.db import Database
+from syncapp.engine import commit
+from syncapp.errors import ConnectionFailed, DatabaseUnavailable
+from syncapp.testing import DictDestination
+from tests.integration.engine import MakeWorld, client, fail_once_at, kill_after_batch, take_over
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_commit_whose_answer_was_lost_is_counted_once(make: MakeWorld, monkeypatch: Any, dies: bool) -> None:
+    """Also where the next try ends before it can find out."""
+    world = make([client(n) for n in range(1, 31)])
+    connect, write = Database.connection, commit.write_checkpoint
+    tries: Counter[int] = Counter()
+    written: set[Any] = set()
+
+    def write_or_die(connection: Any, lease: Any, stream: str, expected: int, values: Any) -> None:
+        tries[expected] += 1
+        if dies and tries[expected] == 2:
+            raise DatabaseUnavailable("gone")
+        write(connection, lease, stream, expected, values)
+        written.add(connection)
+
+    @contextmanager
+    def lose_the_answer(database: Database) -> Iterator[Any]:
+        with connect(database) as connection:
+            yield connection
+        if connection in written:
+            written.remove(connection)
+            raise DatabaseUnavailable("no answer")
+
+    monkeypatch.setattr(commit, "write_checkpoint", write_or_die)
+    monkeypatch.setattr(Database, "connection", lose_the_answer)
+    run = world.sync_once()
+    assert (run["status"], world.counts(run)) == ("completed", (30, 30, 0, 0, 0, 0))
+    assert run["steps"][0]["records_created"] == 30
+    assert set(tries.values()) == {3 if dies else 2}
+
+
+def test_a_long_batch_leaves_its_lease_whole(make: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make([client(1)], lease_seconds=30)
+    write, left = commit.write_checkpoint, []
+
+    def write_late(connection: Any, *given: Any) -> None:
+        connection.execute("SELECT pg_sleep(0.5)")
+        write(connection, *given)
+        ends = "SELECT extract(epoch FROM lease_expires_at - clock_timestamp())::float FROM sync_runs"
+        left.append(connection.execute(ends).fetchone()[0])
+
+    monkeypatch.setattr(commit, "write_checkpoint", write_late)
+    assert world.sync_once()["status"] == "completed"
+    assert min(left) > 29.7
+
+
+def test_a_destination_without_transactions(make: MakeWorld) -> None:
+    world = make([client(n) for n in range(1, 31)])
+    world.destination = DictDestination()
+    world.source.before_page = fail_once_at(3, ConnectionFailed("cut"))
+    sync_id = world.trigger()
+    assert world.execute(sync_id) == "retrying"
+    world.query("UPDATE sync_runs SET resume_at = now() RETURNING 1")
+    assert world.execute(sync_id) == "completed"
+    assert len(world.destination.rows) == 30
+    assert world.counts(world.run(sync_id)) == (30, 30, 0, 0, 0, 0)
+
+
+def test_a_destination_without_transactions_is_asked_nothing_without_the_lease(make: MakeWorld) -> None:
+    world = make([client(n) for n in range(1, 31)])
+    world.destination = DictDestination()
+    sync_id = world.trigger()
+    world.source.before_page = lambda page: take_over(world) if page == 1 else None
+    assert world.execute(sync_id) == "skipped"
+    assert world.destination.writes == []
+
+
+def test_nothing_leaves_a_destination_without_transactions_without_the_lease(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make([client(n) for n in range(1, 6)])
+    world.destination = DictDestination()
+    world.sync_once()
+    del world.source.records[0]
+    count = DictDestination.count_missing
+
+    def count_and_lose(*given: Any) -> tuple[int, int]:
+        take_over(world)
+        return count(*given)
+
+    monkeypatch.setattr(DictDestination, "count_missing", count_and_lose)
+    assert world.execute(world.trigger(full_refresh=True)) == "skipped"
+    assert len(world.destination.rows) == 5
+
+
+@pytest.mark.parametrize("lost_after", [2, 6])
+def test_a_destination_without_transactions_keeps_what_was_read_before_a_kill(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch, lost_after: int
+) -> None:
+    """Killed in the first look, and in the second."""
+    world = make([client(n) for n in range(1, 61)])
+    world.destination = DictDestination()
+    world.sync_once()
+    del world.source.records[0]
+    sync_id = world.trigger(full_refresh=True)
+    kill_after_batch(world, monkeypatch, lost_after, sync_id)
+    world.query("UPDATE sync_runs SET lease_expires_at = now() - interval '1 second' RETURNING 1")
+    world.destination = DictDestination(world.destination.rows)
+    assert world.execute(sync_id) == "completed"
+    assert world.counts(world.run(sync_id)) == (59, 0, 0, 59, 1, 0)
+    assert len(world.destination.rows) == 59
+
+
+def test_what_leaves_a_destination_without_transactions_is_counted_once(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make([client(n) for n in range(1, 6)])
+    world.destination = DictDestination()
+    world.sync_once()
+    del world.source.records[0]
+    write, failed = commit.write_checkpoint, [DatabaseUnavailable("restarted")]
+
+    def fail_once_at_the_end(connection: Any, lease: Any, stream: str, expected: int, values: Any) -> None:
+        if expected == 1 and failed:
+            raise failed.pop()
+        write(connection, lease, stream, expected, values)
+
+    monkeypatch.setattr(commit, "write_checkpoint", fail_once_at_the_end)
+    assert world.counts(world.sync_once(full_refresh=True)) == (4, 0, 0, 4, 1, 0)
