@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ import pytest
 
 from syncapp.db import Database
 from syncapp.engine import commit
-from syncapp.errors import ConnectionFailed, DatabaseUnavailable
+from syncapp.engine.outcome import Cancelled
+from syncapp.errors import ConnectionFailed, DatabaseUnavailable, RateLimited
 from syncapp.testing import DictDestination
 from tests.integration.engine import MakeWorld, client, fail_once_at, kill_after_batch, take_over
 
@@ -45,6 +47,43 @@ def test_a_commit_whose_answer_was_lost_is_counted_once(make: MakeWorld, monkeyp
     assert (run["status"], world.counts(run)) == ("completed", (30, 30, 0, 0, 0, 0))
     assert run["steps"][0]["records_created"] == 30
     assert set(tries.values()) == {3 if dies else 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, "completed"),
+        (RateLimited("later", retry_after=9), "parked"),
+        (ConnectionFailed("down"), "failed"),
+        (Cancelled(), "cancelled"),
+    ],
+)
+def test_an_attempt_ends_as_it_should_while_postgresql_restarts(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch, error: Exception | None, outcome: str
+) -> None:
+    """Each transaction after the one that takes the run fails at its first try."""
+    world = make([client(n) for n in range(1, 31)], worker_max_retries=0)
+    world.sync_once()
+    del world.source.records[0]
+    sync_id = world.trigger(full_refresh=True)
+    world.source.before_page = fail_once_at(3, error) if error else None
+    connect, us, tries = Database.connection, threading.current_thread(), Counter[bool]()
+
+    @contextmanager
+    def restart(database: Database) -> Iterator[Any]:
+        ours = threading.current_thread() is us
+        tries[ours] += 1
+        with connect(database) as connection:
+            yield connection
+            if ours and tries[ours] % 2 == 0:
+                raise DatabaseUnavailable("restarting")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "connection", restart)
+        assert world.execute(sync_id) == outcome
+    run = world.run(sync_id)
+    assert run["status"] == ("running" if outcome == "parked" else outcome)
+    assert world.counts(run) == ((20, 0, 0, 20, 0, 0) if error else (29, 0, 0, 29, 1, 0))
 
 
 def test_a_long_batch_leaves_its_lease_whole(make: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
