@@ -60,9 +60,7 @@ class Statements:
         """Rows come in the order of their keys, so that two syncs that write the same rows do not deadlock."""
         updates = ", ".join(f"{name} = excluded.{name}" for name in self.table.names)
         version = self.table.version
-        newer = (
-            f"AND (NOT %(keep_newer)s OR t.{version} IS NULL OR excluded.{version} >= t.{version})" if version else ""
-        )
+        newer = f"AND (t.{version} IS NULL OR excluded.{version} >= t.{version})" if version else ""
         return f"""
             WITH merged AS (
                 INSERT INTO {self.table.name} AS t
@@ -72,7 +70,8 @@ class Statements:
                 ON CONFLICT (organization_id, external_id) DO UPDATE SET
                     {updates}, row_hash = excluded.row_hash, last_synced_at = excluded.last_synced_at,
                     sync_status = 'synced', sync_errors = NULL, is_mock = excluded.is_mock, deleted_at = NULL
-                WHERE t.row_hash IS DISTINCT FROM excluded.row_hash AND (t.is_mock OR NOT excluded.is_mock) {newer}
+                WHERE t.row_hash IS DISTINCT FROM excluded.row_hash AND (t.is_mock OR NOT excluded.is_mock)
+                    AND (NOT %(keep_newer)s OR t.deleted_at IS NULL {newer})
                 RETURNING (xmax = 0) AS created
             )
             SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM merged"""

@@ -197,6 +197,20 @@ def test_dead_letters_are_replayed_once_and_never_over_newer_rows(make: MakeWorl
         replay_errors(world.database, DEFAULT, world.settings, utc_now, run["sync_id"])
 
 
+def test_a_replay_brings_no_row_back_that_has_left(make: MakeWorld) -> None:
+    world = make([client(n) for n in range(1, 31)])
+    world.sync_once()
+    world.source.records[0] = client(1, email=[])
+    failed = world.sync_once(full_refresh=True)
+    del world.source.records[0]
+    world.sync_once(full_refresh=True)
+    world.query("UPDATE dead_letters SET record = record || '{\"email\": null}' RETURNING 1")
+    answer = replay_errors(world.database, DEFAULT, world.settings, utc_now, failed["sync_id"])
+    assert world.execute(answer.sync_id) == "completed"
+    assert world.counts(world.run(answer.sync_id)) == (1, 0, 0, 1, 0, 0)
+    assert "1" not in world.rows()
+
+
 def test_what_could_only_be_stored_altered_is_never_written(make: MakeWorld) -> None:
     deep: list[object] = []
     for _ in range(300):
