@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -126,8 +126,8 @@ class Batch:
 
 @dataclass(slots=True)
 class Applied:
-    """What a destination did with a batch. `failures` are the records it could not take."""
+    """What a destination did with a batch. `failures` are the records it could not take, `changes` are read once."""
 
     counts: Counts = field(default_factory=Counts)
-    changes: list[Change] = field(default_factory=list)
+    changes: Iterable[Change] = ()
     failures: list[Failure] = field(default_factory=list)

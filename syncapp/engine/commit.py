@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
 import psycopg
 
 from syncapp.engine.lease import Lease, LeaseLost
-from syncapp.records import Applied, Change, Counts, Failure, Json
+from syncapp.records import Change, Counts, Failure, Json
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
@@ -48,6 +49,7 @@ INSERT INTO run_changes (sync_id, stream, external_id, operation, before, after)
 VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb)"""
 
 MAX_RECORD = 262_144
+CHANGES_AT_ONCE = 1_000
 
 
 class AlreadyCommitted(Exception):
@@ -85,9 +87,12 @@ def keep_failures(connection: Connection, lease: Lease, stream: str, failures: S
         )
 
 
-def keep_changes(connection: Connection, lease: Lease, stream: str, applied: Applied) -> None:
+def keep_changes(connection: Connection, lease: Lease, stream: str, changes: Iterable[Change]) -> None:
+    """In parts: what has vanished may be a whole table."""
+    left = iter(changes)
     with connection.cursor() as cursor:
-        cursor.executemany(CHANGE, [(lease.sync_id, stream, *_change(change)) for change in applied.changes])
+        while part := list(islice(left, CHANGES_AT_ONCE)):
+            cursor.executemany(CHANGE, [(lease.sync_id, stream, *_change(change)) for change in part])
 
 
 def storable(record: Json) -> tuple[str, bool]:
@@ -98,11 +103,18 @@ def storable(record: Json) -> tuple[str, bool]:
     try:
         text = orjson.dumps(_clean(record)).decode()
     except (orjson.JSONEncodeError, RecursionError):  # nested too deeply, or a number of more than 64 bits
-        return orjson.dumps({"truncated": True, "begins": _clean(repr(record)[:1_000])}).decode(), False
+        return orjson.dumps({"truncated": True} | _beginning(record)).decode(), False
     if len(text) > MAX_RECORD:
         cut = {"truncated": True, "size": len(text), "begins": text[:1_000]}
         return orjson.dumps(cut).decode(), False
     return text, orjson.loads(text) == record
+
+
+def _beginning(record: Json) -> dict[str, str]:
+    try:
+        return {"begins": _clean(repr(record)[:1_000])}
+    except RecursionError:  # deeper than Python itself can show
+        return {}
 
 
 def _clean(value: Json) -> Json:

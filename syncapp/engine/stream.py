@@ -191,8 +191,7 @@ class StreamRun:
         """Keeps what a batch has come to, in its transaction; the step with its counts."""
         if applied.failures:
             commit.keep_failures(connection, self.lease, self.stream.name, applied.failures)
-        if applied.changes:
-            commit.keep_changes(connection, self.lease, self.stream.name, applied)
+        commit.keep_changes(connection, self.lease, self.stream.name, applied.changes)
         step = replace(step, counts=step.counts + applied.counts)
         steps = [step.to_json() if one.name == step.name else one.to_json() for one in self.work.steps]
         event = {"stream": self.stream.name, "records_processed": step.counts.processed, "pages": step.pages}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,7 +15,7 @@ from syncapp.merge.write import SAVEPOINT, Writer
 from syncapp.ports import WriteContext
 from syncapp.records import Applied, Batch, Change, Counts, Failure, Json
 
-DRY_RUN_CHANGES = 1_000
+LISTED_AT_ONCE = 1_000
 MAX_KEY = 255
 
 Connection = psycopg.Connection[Any]
@@ -116,7 +116,7 @@ class TableDestination:
         if context.dry_run or context.record_changes:
             live = connection.execute(self.sql.list_live, parameters)
             changes = [Change(key, "deleted", before, None) for key, before in live]
-            applied.changes.extend(changes)
+            applied.changes = [*applied.changes, *changes]
             if context.dry_run:
                 return len(changes)
         return connection.execute(self.sql.mark_deleted, parameters).rowcount
@@ -136,10 +136,12 @@ class TableDestination:
         assert connection is not None  # noqa: S101
         applied = Applied()
         connection.execute(self.sql.without_nested_loops)
-        parameters = self._read(context) | {"limit": DRY_RUN_CHANGES}
+        parameters = self._read(context)
         if context.dry_run or context.record_changes:
-            listed = connection.execute(self.sql.list_missing, parameters)
-            applied.changes = [Change(key, "deleted", before, None) for key, before in listed]
+            # It is opened here, so that it shows the rows as they were, and read when they have left.
+            listed = connection.cursor("missing")
+            listed.itersize = LISTED_AT_ONCE
+            applied.changes = _deletions(listed.execute(self.sql.list_missing, parameters))
         if context.dry_run:
             applied.counts.deleted = self.count_missing(connection, context)[0]
         else:
@@ -157,6 +159,12 @@ class TableDestination:
             "stream": context.stream,
             "read_started": context.read_started,
         }
+
+
+def _deletions(listed: psycopg.ServerCursor[Any]) -> Iterator[Change]:
+    with listed:
+        for key, before in listed:
+            yield Change(key, "deleted", before, None)
 
 
 def _is_key(key: str) -> bool:

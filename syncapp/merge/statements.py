@@ -156,7 +156,7 @@ class Statements:
     def list_missing(self) -> str:
         return (
             f"SELECT t.external_id, {self._shown('t')} FROM {self.table.name} t WHERE {self._missing} "
-            "ORDER BY t.external_id LIMIT %(limit)s"
+            "ORDER BY t.external_id"
         )
 
     @cached_property

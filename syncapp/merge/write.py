@@ -93,7 +93,7 @@ class Writer:
             counts = created, len(changes) - created
         else:
             counts = self._count(self.sql.upsert, {})
-        self.applied.changes.extend(changes)
+        self.applied.changes = [*self.applied.changes, *changes]
         return counts
 
     def _count(self, upsert: str, parameters: Mapping[str, Any]) -> tuple[int, int]:

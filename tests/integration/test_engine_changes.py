@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from syncapp.definition import Policy
 from tests.integration.engine import MakeWorld, client
 
@@ -62,3 +64,17 @@ def test_changes_are_kept_where_the_policy_says_so(make: MakeWorld) -> None:
     assert [(c["operation"], c["before"]["name"], c["after"]["name"]) for c in changes] == [
         ("updated", "Client 1", "Renamed")
     ]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_every_row_that_leaves_is_told_as_it_was(make: MakeWorld, dry: bool) -> None:
+    world = make([client(n) for n in range(1, 1_301)], page_size=1_300, batch_records=1_300)
+    world.policy = Policy(record_changes=not dry)
+    world.sync_once()
+    del world.source.records[:1_201]
+    run = world.sync_once(dry_run=dry, full_refresh=True, allow_mass_delete=True)
+    changes = world.query("SELECT * FROM run_changes WHERE sync_id = %s", run["sync_id"])
+    assert run["records_deleted"] == len(changes) == 1_201
+    assert {(change["external_id"], change["before"]["name"]) for change in changes} == {
+        (str(n), f"Client {n}") for n in range(1, 1_202)
+    }

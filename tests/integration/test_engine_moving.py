@@ -270,7 +270,7 @@ def test_a_live_run_leaves_the_keys_of_a_dry_run_alone(make: MakeWorld) -> None:
     assert world.run(dry)["records_deleted"] == 0
 
 
-@pytest.mark.parametrize("levels", [200, 300, 900])
+@pytest.mark.parametrize("levels", [200, 300, 900, 5_000])
 def test_a_record_nested_deeply_is_one_dead_letter(make: MakeWorld, levels: int) -> None:
     deep: Any = 1
     for _ in range(levels):
