@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -178,7 +179,8 @@ class Server(ABC):
         while self.orphan() == pid:
             if time.monotonic() > end:
                 raise ServerFailed(f"{self.name} still runs as process {pid} and does not end")
-            os.kill(pid, sent)
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, sent)
             time.sleep(POLL * 5)
 
     def discard(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,15 @@ def test_a_server_left_over_on_the_same_data_is_ended_first(
     wait_for(lambda: not first.is_running(), what="the end of the one left over")
     assert second.is_ready()
     assert second.orphan() is None
+
+
+def test_one_left_over_may_end_by_itself_meanwhile(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, ended = ValkeyServer(homes / "a"), subprocess.Popen(["true"])
+    ended.wait()
+    seen = iter([ended.pid, ended.pid, None])
+    monkeypatch.setattr(server, "orphan", lambda: next(seen))
+    server.end_orphan()
+    assert next(seen, "asked until it had ended") == "asked until it had ended"
 
 
 def test_an_interrupted_initdb_is_begun_anew(homes: Path, started: list[Server]) -> None:
