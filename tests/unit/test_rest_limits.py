@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from syncapp.connectors.rest import RestConfig, RestSource
+from syncapp.connectors.rest.messages import REMAINING
 from syncapp.demo.server import DemoServer
 from syncapp.errors import CredentialsRefused, RateLimited
 from syncapp.ports import ReadRequest
@@ -35,7 +36,10 @@ def refusal(headers: dict[str, str], status: int = 429) -> RateLimited:
         ({"Retry-After": "0"}, 1),
         ({"Retry-After": "Mon, 30 Jun 2025 12:01:30 GMT"}, 90),
         ({"Retry-After": "Mon, 30 Jun 2025 11:00:00 GMT"}, 1),
-        ({"Retry-After": "900000"}, 86_400),
+        ({"Retry-After": "172800"}, 172_800),
+        ({"Retry-After": "900000"}, 604_800),
+        ({"Retry-After": "Mon, 30 Jun 2025 12:01:30 +99999999999999999999"}, 60),
+        ({"Retry-After": "20", "Date": "Mon, 99999999999999999999 Jun 2025 12:00:00 GMT"}, 20),
         ({"Retry-After": "9" * 400}, 60),
         ({"Retry-After": "soon"}, 60),
         ({"Retry-After": "soon", "RateLimit-Reset": "20"}, 20),
@@ -44,6 +48,7 @@ def refusal(headers: dict[str, str], status: int = 429) -> RateLimited:
         ({"X-RateLimit-Reset": str(EPOCH + 45)}, 45),
         ({"X-RateLimit-Reset": str(EPOCH - 45)}, 1),
         ({"X-RateLimit-Reset": "45"}, 45),
+        ({"X-RateLimit-Reset": str(EPOCH * 1_000 + 45_000)}, 45),
         ({"X-RateLimit-Reset": str(EPOCH + 10 * 3600)}, 36_000),
         ({"RateLimit": '"default";r=0;t=33'}, 33),
         ({"RateLimit": "limit=10, remaining=0, reset=34"}, 34),
@@ -65,16 +70,25 @@ def test_our_own_clock_counts_where_the_api_tells_no_time() -> None:
         assert raised.value.retry_after == 45
 
 
-@pytest.mark.parametrize("headers", [{"Retry-After": "30"}, {"X-RateLimit-Remaining": "0", "RateLimit-Reset": "30"}])
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "30"}, *({name: "0", "RateLimit-Reset": "30"} for name in REMAINING)]
+)
 def test_a_403_that_means_a_limit(headers: dict[str, str]) -> None:
     assert refusal(headers, status=403).retry_after == 30
 
 
 def test_a_403_without_a_limit_is_a_refusal() -> None:
     with DemoServer({"clients": rows(1)}) as server:
-        server.fail("status", status=403, headers={"X-RateLimit-Remaining": "12"})
+        server.fail("status", status=403, headers={"X-RateLimit-Remaining": "12", "X-RateLimit-Reset": "3600"})
         with pytest.raises(CredentialsRefused):
             read(server)
+
+
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_when_a_limit_is_reset_is_no_wait_that_a_failure_asks_for(status: int) -> None:
+    with DemoServer({"clients": rows(1)}) as server:
+        server.fail("status", status=status, headers={"X-RateLimit-Reset": "3600"}, times=2)
+        assert ids(read(server, retries=2, backoff=0.001)) == [1]
 
 
 def test_the_pages_before_a_429_are_delivered_and_the_read_goes_on_there() -> None:

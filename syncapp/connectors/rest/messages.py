@@ -15,9 +15,12 @@ from syncapp.connectors.rest.connection import NoAnswer, NotHttp, Unreachable
 from syncapp.errors import ConnectionFailed, CredentialsRefused, InvalidData, RateLimited, RequestRejected, SyncError
 
 SNIPPET = 80
-LONGEST_WAIT = 86_400.0
+LONGEST_WAIT = 7 * 86_400.0
 WAIT_WHERE_NONE_IS_NAMED = 60.0
 EPOCH_BEGINS = 1_000_000_000  # a smaller number in a reset header counts seconds from now
+MILLISECONDS_FROM = 100_000_000_000
+RESETS = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset")
+REMAINING = ("RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining")
 RATE_LIMIT_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d+)")
 Headers = Mapping[str, str]
 
@@ -28,36 +31,32 @@ def http_date(text: str | None) -> datetime | None:
         return None
     try:
         time = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def named_wait(headers: Headers, now: datetime) -> float | None:
-    """Seconds that the API asks to wait, 1 to 86,400; None where it names no time that can be read."""
-    now = http_date(headers.get("Date")) or now  # the API's own clock, where it tells
-    wait = _retry_after(headers.get("Retry-After"), now)
-    for name in ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"):
-        if wait is None:
-            wait = _reset(headers.get(name), now)
-    if wait is None and (match := RATE_LIMIT_RESET.search(headers.get("RateLimit") or "")):
-        wait = float(match[1])
-    return None if wait is None else min(max(wait, 1.0), LONGEST_WAIT)
+def retry_after(headers: Headers, now: datetime) -> float | None:
+    """Seconds that the API asks to wait, 1 to 604,800; None where it names no time that can be read."""
+    text = headers.get("Retry-After")
+    seconds, date = _number(text), http_date(text)
+    if seconds is None and date is not None:
+        seconds = (date - now).total_seconds()
+    return _bounded(seconds)
 
 
-def _retry_after(text: str | None, now: datetime) -> float | None:
-    seconds = _number(text)
-    if seconds is not None:
-        return seconds
-    date = http_date(text)
-    return None if date is None else (date - now).total_seconds()
+def limit_reset(headers: Headers, now: datetime) -> float | None:
+    """Seconds until the API allows more requests, likewise. Some send this with every answer: it asks for nothing."""
+    seconds = next((found for name in RESETS if (found := _number(headers.get(name))) is not None), None)
+    if seconds is None and (match := RATE_LIMIT_RESET.search(headers.get("RateLimit") or "")):
+        seconds = float(match[1])
+    if seconds is not None and seconds >= EPOCH_BEGINS:
+        seconds = (seconds / 1_000 if seconds >= MILLISECONDS_FROM else seconds) - now.timestamp()
+    return _bounded(seconds)
 
 
-def _reset(text: str | None, now: datetime) -> float | None:
-    seconds = _number(text)
-    if seconds is None or seconds < EPOCH_BEGINS:
-        return seconds
-    return seconds - now.timestamp()
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(max(seconds, 1.0), LONGEST_WAIT)
 
 
 def _number(text: str | None) -> float | None:
@@ -117,10 +116,12 @@ class Messages:
         if 200 <= status < 300:
             return None
         where = f"{self.config.path} answered {status} {_phrase(status)}".rstrip()
-        wait = named_wait(headers, now)
-        if status == 429 or (status == 403 and (wait is not None or headers.get("X-RateLimit-Remaining") == "0")):
+        now = http_date(headers.get("Date")) or now  # the API's own clock, where it tells
+        wait = retry_after(headers, now)
+        used_up = any(headers.get(name) == "0" for name in REMAINING)
+        if status == 429 or (status == 403 and (wait is not None or used_up)):
             message = f"{self.config.name} allows no more requests for now: {where}"
-            return RateLimited(message, retry_after=WAIT_WHERE_NONE_IS_NAMED if wait is None else wait)
+            return RateLimited(message, retry_after=wait or limit_reset(headers, now) or WAIT_WHERE_NONE_IS_NAMED)
         if status in {401, 403}:
             return CredentialsRefused(f"{self.config.name} refused the credentials: {where}")
         if status in {408, 425}:
