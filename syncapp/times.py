@@ -34,7 +34,7 @@ def utc_text(value: Any, zone: tzinfo = UTC) -> str:
             return f"{value[:19]}.000000Z"
         moment = _parse_text(value.strip())
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        moment = _from_epoch(float(value))
+        moment = _from_epoch(value)
     else:
         raise ValueError("not a time")
     if moment.tzinfo is None:
@@ -46,7 +46,7 @@ def utc_text(value: Any, zone: tzinfo = UTC) -> str:
 
 def _parse_text(text: str) -> datetime:
     if text.isascii() and text.lstrip("-").replace(".", "", 1).isdigit() and len(text) > 8:
-        return _from_epoch(float(text))
+        return _from_epoch(text)
     try:
         return datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)
     except ValueError:
@@ -61,8 +61,9 @@ def _parse_text(text: str) -> datetime:
     return parsedate_to_datetime(text.replace("-0000", "+0000"))  # UTC both; the first would come without a zone
 
 
-def _from_epoch(number: float) -> datetime:
+def _from_epoch(value: float | str) -> datetime:
     try:
+        number = float(value)
         return datetime.fromtimestamp(number / 1000 if abs(number) >= MILLISECONDS_FROM else number, UTC)
     except (OverflowError, OSError, ValueError):
         raise ValueError("a number that is no time") from None
