@@ -95,6 +95,7 @@ class StreamRun:
         batches = collect(pages, normalize, self.work.runtime.settings.batch_records, prepare)
         with ReadAhead(batches, self.work.check, stop=lambda: end_wait(pages)) as ahead:
             for collected in ahead:
+                collected.batch.before_wait = ahead.go_on
                 self.work.check()
                 self._write(collected)
         self.work.check()
@@ -160,7 +161,7 @@ class StreamRun:
             batch = self.lease.in_transaction(partial(keep_unseen, context=context, batch=batch, near=near))
         else:
             progress.pages += collected.pages
-            progress.cursor = _latest(progress.cursor, collected.cursor)
+            progress.cursor = None if self.mock else _latest(progress.cursor, collected.cursor)
             progress.note_page(page)
         progress.keyless += sum(failure.key is None for failure in batch.failures)
         step = replace(self.step, pages=self.step.pages + collected.pages)

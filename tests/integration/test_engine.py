@@ -227,6 +227,17 @@ def test_mock_records_stand_in_marked_and_leave_again(make: MakeWorld) -> None:
     assert set(world.rows()) == {"1", "2"}
 
 
+def test_mock_records_move_no_cursor(make: MakeWorld) -> None:
+    world = make([client(1)], mock_fallback=True)
+    world.policy = Policy(mock_fallback=True)
+    world.sync_once()
+    before = world.query("SELECT * FROM stream_states")
+    world.mock = ListSource([client(7, updated_at="2025-09-01T00:00:00Z")], total=0)
+    world.source.before_page = always(ConnectionFailed("down"))
+    assert world.sync_once()["source"] == "mock"
+    assert world.query("SELECT * FROM stream_states") == before
+
+
 def test_without_permission_nothing_is_invented(make: MakeWorld) -> None:
     world = make([client(1)], worker_max_retries=0)
     world.policy = Policy(mock_fallback=True)
