@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -112,13 +112,15 @@ class Counts:
 class Batch:
     """Rows of one or more pages, written in one transaction with the checkpoint that covers them.
 
-    `prepared` is what the destination made of them beforehand.
+    `prepared` is what the destination made of them beforehand. `before_wait` is for the destination to call where it
+    begins to wait for its store: the next batch is made then.
     """
 
     rows: dict[str, tuple[Row, Json]] = field(default_factory=dict)  # by key, with the record as it came
     failures: list[Failure] = field(default_factory=list)
     duplicates: int = 0
     prepared: Any = None
+    before_wait: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.failures) + self.duplicates

@@ -24,7 +24,7 @@ class ReadAhead(Generic[T]):
         self._items, self._check, self._stop = items, check, stop
         self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._turn = threading.Condition()
-        self._given = 0
+        self._given = self._allowed = 0
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -39,15 +39,24 @@ class ReadAhead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while True:
+            self.go_on()
             item = self._take()
             if item is END:
                 return
             if isinstance(item, BaseException):
                 raise item
-            with self._turn:
-                self._given += 1
-                self._turn.notify()
+            self._given += 1
             yield item
+
+    def go_on(self) -> None:
+        """Lets the other thread make the next one, at the latest when it is asked for.
+
+        The two share the interpreter. Called where this thread is about to wait for its database, it spares the other
+        one from working just when this one has to.
+        """
+        with self._turn:
+            self._allowed = self._given + AHEAD
+            self._turn.notify()
 
     def _take(self) -> Any:
         while True:
@@ -72,5 +81,5 @@ class ReadAhead(Generic[T]):
 
     def _may_make(self, made: int) -> bool:
         with self._turn:
-            self._turn.wait_for(lambda: self._stopped or made < self._given + AHEAD)
+            self._turn.wait_for(lambda: self._stopped or made < self._allowed)
             return not self._stopped

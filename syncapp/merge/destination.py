@@ -22,11 +22,15 @@ Connection = psycopg.Connection[Any]
 
 
 class Prepared(NamedTuple):
-    """A batch sorted: hashes by key, keys marked as removed, and what cannot be written."""
+    """A batch sorted: hashes by key, keys marked as removed, what cannot be written.
+
+    `new` has the lines of all rows where it is likely that none of them is there.
+    """
 
     live: dict[str, Hashed]
     removed: list[str]
     failures: list[Failure]
+    new: list[Encoded]
 
 
 class TableDestination:
@@ -37,21 +41,27 @@ class TableDestination:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.sql = Statements(table)
+        self._all_new = False  # of the last batch no row was there: the next one is likely to be as it
+        self._guesses = True  # until one was wrong
 
     def prepare(self, batch: Batch, *, mock: bool) -> None:
         """Hashes the rows; sets apart those that cannot be written, and those that the source marks as removed."""
-        found = batch.prepared = Prepared({}, [], list(batch.failures))
+        live: dict[str, Hashed] = {}
+        removed: list[str] = []
+        failures = list(batch.failures)
         table, salt = self.table, hash_salt(self.table, mock=mock)
         for key, (row, record) in batch.rows.items():
             try:
                 if not _is_key(key):
-                    found.failures.append(Failure(None, InvalidRecord.error_type, "its id cannot be a key", record))
+                    failures.append(Failure(None, InvalidRecord.error_type, "its id cannot be a key", record))
                 elif row.deleted:
-                    found.removed.append(key)
+                    removed.append(key)
                 else:
-                    found.live[key] = hash_row(table, row, salt)
+                    live[key] = hash_row(table, row, salt)
             except InvalidRecord as error:
-                found.failures.append(Failure(key, error.error_type, error.message, record))
+                failures.append(Failure(key, error.error_type, error.message, record))
+        new = self._encode(batch, live, {}, failures) if self._all_new and not removed else []
+        batch.prepared = Prepared(live, removed, failures, new)
 
     def apply(self, connection: Connection | None, context: WriteContext, batch: Batch) -> Applied:
         """Raises psycopg errors for what is not a record's fault; records that PostgreSQL refuses become failures."""
@@ -61,10 +71,16 @@ class TableDestination:
         prepared: Prepared = batch.prepared
         live, removed = dict(prepared.live), prepared.removed
         applied = Applied(failures=list(prepared.failures))
-        known = self._look_up(connection, context, [*live, *removed])
-        changed = self._encode(batch, live, known, applied.failures)
         writer = Writer(self.sql, connection, context, applied, batch.rows)
-        created, updated = writer.write(changed, known)
+        known: dict[str, int | None] = {}
+        created, updated = len(prepared.new), 0
+        if not (prepared.new and self._guesses and writer.insert_blindly(prepared.new, batch.before_wait)):
+            self._guesses = self._guesses and not prepared.new
+            batch.before_wait()
+            known = self._look_up(connection, context, [*live, *removed])
+            changed = self._encode(batch, live, known, applied.failures)
+            created, updated = writer.write(changed, known)
+            self._all_new = self._guesses and not known and not (context.dry_run or context.record_changes)
         absent = {key: (0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:
             # What was removed before we ever saw it becomes a deleted row: others may refer to it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,16 @@ class Writer:
             self.connection.execute(ROLL_BACK)
             return self.merge(changed)
 
+    def insert_blindly(self, rows: Sequence[Encoded], before_wait: Callable[[], None]) -> bool:
+        """Inserts rows without having looked whether they are there; False where that was wrong, and nothing is."""
+        self.connection.execute(SAVEPOINT)
+        try:
+            self._insert(sorted(rows), before_wait)
+        except REFUSED:
+            self.connection.execute(ROLL_BACK)
+            return False
+        return True
+
     def merge(self, rows: Sequence[Encoded]) -> tuple[int, int]:
         """What PostgreSQL refuses is halved until the bad record stands alone."""
         try:
@@ -71,10 +81,10 @@ class Writer:
         first, second = self.merge(rows[:half]), self.merge(rows[half:])
         return first[0] + second[0], first[1] + second[1]
 
-    def _insert(self, rows: Sequence[Encoded]) -> None:
+    def _insert(self, rows: Sequence[Encoded], before_wait: Callable[[], None] = lambda: None) -> None:
         """`now` is what PostgreSQL's `now()` is."""
         common = f',"{self.context.organization_id}",now,synced,{self.context.mock}\n'
-        self._copy(self.sql.copy_new, rows, common.encode())
+        self._copy(self.sql.copy_new, rows, common.encode(), before_wait)
 
     def _upsert(self, rows: Sequence[Encoded]) -> tuple[int, int]:
         if not rows:
@@ -110,13 +120,16 @@ class Writer:
         except orjson.JSONEncodeError:
             return None
 
-    def _copy(self, statement: str, rows: Sequence[Encoded], end: bytes) -> None:
+    def _copy(
+        self, statement: str, rows: Sequence[Encoded], end: bytes, before_wait: Callable[[], None] = lambda: None
+    ) -> None:
         if self.sql.table.references:
             ids, table = self._ids(rows), self.sql.table
             rows = [(key, encode_line(table, key, self._values(key, ids)), number) for key, _, number in rows]
         text = end.join([b"%b,%d" % (line, number) for _, line, number in rows]) + end
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(text)
+            before_wait()
 
     def _ids(self, rows: Sequence[Encoded]) -> dict[str, dict[str, int]]:
         return resolve(self.connection, self.context, self.sql.table, [self.rows[key][0] for key, _, _ in rows])

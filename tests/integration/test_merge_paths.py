@@ -131,3 +131,28 @@ def test_what_somebody_else_wrote_meanwhile_is_updated(database_dsn: str, connec
     assert Meanwhile(TABLE).apply(connection, context, batch).counts == Counts(processed=1, updated=1)
     assert asked
     assert stored(connection) == expected([VALUES[0]])
+
+
+def test_a_wrong_guess_that_all_rows_are_new_costs_nothing(connection: psycopg.Connection[Any]) -> None:
+    """After a batch of new rows alone the next one goes in without a look; where some are there, with one."""
+    apply(connection, [("there", *VALUES[0][1:])] * 30)  # key-000 to key-029
+    destination, waits = TableDestination(TABLE), list[int]()
+
+    def write(first: int, **others: tuple[Any, ...]) -> Counts:
+        values = {f"key-{number:03}": VALUES[0] for number in range(first, first + 30)} | others
+        batch = Batch({key: (Row(key, one), {}) for key, one in values.items()})
+        batch.before_wait = lambda: waits.append(first)
+        destination.prepare(batch, mock=False)
+        return destination.apply(connection, WriteContext("s", "default", "things", number=1), batch).counts
+
+    bad = ("bad", 2**63, *VALUES[0][2:])
+    nul = ("bad", 1, 1.0, True, AT, {"a": "nul \x00"}, None)
+    assert write(100) == Counts(processed=30, created=30)
+    assert write(200) == Counts(processed=30, created=30)
+    assert write(300, **{"key-305": bad}) == Counts(processed=30, created=29, failed=1)
+    assert write(20) == Counts(processed=30, created=20, updated=10)
+    assert write(400) == Counts(processed=30, created=30)
+    assert write(500, **{"key-505": nul}) == Counts(processed=30, created=29, failed=1)
+    assert sorted(set(waits)) == [20, 100, 200, 300, 400, 500]
+    assert {row[1] for row in stored(connection)} == {"there", "plain"}
+    assert len(stored(connection)) == 30 + 4 * 30 - 2 + 20 + 30
