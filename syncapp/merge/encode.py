@@ -27,7 +27,7 @@ Hashed = tuple[int, bytes]
 
 
 Encoded = tuple[str, bytes, int]
-"""A row's key, its line without the newline, and its hash."""
+"""A row's key, its line in brackets, as the JSON array has them, and its hash."""
 
 
 def hash_row(table: Table, row: Row, salt: int) -> Hashed:
@@ -76,7 +76,8 @@ def have_right_types(table: Table, rows: Sequence[tuple[Any, ...]]) -> bool:
 
 
 def encode_line(table: Table, key: str, values: tuple[Any, ...], data: bytes = b"") -> bytes:
-    """The line of a row. `data` is its JSON array, where all types are known to be right; else it is written by hand.
+    """The line of a row, in brackets. `data` is its JSON array, where all types are known to be right; else the line is
+    written by hand.
 
     Raises InvalidRecord for what PostgreSQL cannot hold: NUL, numbers out of range, wrong types, 1 MiB.
     """
@@ -84,7 +85,7 @@ def encode_line(table: Table, key: str, values: tuple[Any, ...], data: bytes = b
         data = b"[%b]" % _write(table, key, values)
     if len(data) > MAX_LINE:
         raise InvalidRecord(f"the record is larger than {MAX_LINE:,} bytes", external_id=key)
-    return data[1:-1]
+    return data
 
 
 def _has_control_characters(data: bytes) -> bool:

@@ -18,6 +18,7 @@ from syncapp.records import Applied, Change, Failure, Json, Row
 
 Connection = psycopg.Connection[Any]
 FEW = 100
+PIECE = 250  # rows that are handed to libpq at once: it keeps room for the largest one
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 SAVEPOINT = "SAVEPOINT nothing_written"  # set before `Writer.write`, in a round trip with other statements
 ROLL_BACK = "ROLLBACK TO SAVEPOINT nothing_written"
@@ -126,9 +127,10 @@ class Writer:
         if self.sql.table.references:
             ids, table = self._ids(rows), self.sql.table
             rows = [(key, encode_line(table, key, self._values(key, ids)), number) for key, _, number in rows]
-        text = end.join([b"%b,%d" % (line, number) for _, line, number in rows]) + end
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(text)
+            for first in range(0, len(rows), PIECE):
+                piece = rows[first : first + PIECE]
+                copy.write(b"".join([b"%b,%d%b" % (line[1:-1], number, end) for _, line, number in piece]))
             before_wait()
 
     def _ids(self, rows: Sequence[Encoded]) -> dict[str, dict[str, int]]:
