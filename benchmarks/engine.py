@@ -8,8 +8,6 @@ database ready instead of running: migrations, and the table of the benchmark.
 from __future__ import annotations
 
 import argparse
-import cProfile
-from contextlib import nullcontext
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -141,7 +139,6 @@ def main() -> None:
     parser.add_argument("dsn")
     parser.add_argument("--page-size", type=int, default=100)
     parser.add_argument("--prepare", action="store_true")
-    parser.add_argument("--profile", help="write cProfile's figures of the writing thread to this file")
     asked = parser.parse_args()
     if asked.prepare:
         prepare(asked.dsn)
@@ -152,13 +149,10 @@ def main() -> None:
     database = Database(sqlalchemy_url(asked.dsn))
     collect_garbage_rarely()  # as a worker does
     runtime = Runtime(load_settings(), database, find_sync=lambda _: sync, owner="bench")
-    profile = cProfile.Profile() if asked.profile else None
-    with measured(), profile or nullcontext():
+    with measured():
         outcome = execute(sync_id, runtime)
     if outcome != "completed":
         raise SystemExit(f"the run ended as {outcome}")
-    if profile:
-        profile.dump_stats(asked.profile)
     database.dispose()
 
 
