@@ -18,7 +18,7 @@ from syncapp.connectors.rest.messages import Messages
 from syncapp.connectors.rest.wire import Answer as Received
 from syncapp.demo.exchange import Answer
 from syncapp.demo.server import DemoServer
-from syncapp.errors import InvalidData
+from syncapp.errors import ConnectionFailed, InvalidData
 from tests.rest import KEY, http_answer, ids, raw_server, read, read_head, rows
 
 
@@ -145,16 +145,42 @@ def test_a_body_that_cannot_be_unpacked() -> None:
         assert invalid(server).error_code == "API_NOT_JSON"
 
 
-def test_chunked_bodies() -> None:
+PACKED = gzip.compress(b'[{"id":') + gzip.compress(b"1}]")
+FORMS = {
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b'5\r\n[{"id\r\n6;x=y\r\n": 1}]\r\n0\r\nTrailer: 1\r\n\r\n',
+    "no length": b'HTTP/1.0 200 OK\r\nServer: old\r\n\r\n[{"id": 1}]',
+    "the last answer": b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n[{"id": 1}]',
+    "more than was promised": b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n[{"id": 1}]more',
+    "a word in between": b'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel="next"\r\n\r\n' + http_answer(b'[{"id": 1}]'),
+    "bare line feeds": b'HTTP/1.1 200 OK\nContent-Length: 11\n\n[{"id": 1}]',
+    "packed twice": http_answer(PACKED, "Content-Encoding: gzip"),
+    "no reason": b'HTTP/1.1 200\r\nContent-Length: 11\r\n\r\n[{"id": 1}]',
+}
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+@pytest.mark.parametrize("form", FORMS)
+def test_answers_of_every_form_in_pieces_of_every_size(form: str, piece: int) -> None:
     def answer(connection: socket.socket) -> None:
-        while read_head(connection):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for piece in (b'[{"id"', b":1}", b"]"):
-                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-            connection.sendall(b"0\r\n\r\n")
+        read_head(connection)
+        for first in range(0, len(FORMS[form]), piece):
+            connection.sendall(FORMS[form][first : first + piece])
 
     with raw_server(answer) as url:
-        assert ids(read(url)) == [1]
+        assert ids(read(url, paginator=SinglePage())) == [1]
+
+
+def test_a_header_without_end_is_given_up() -> None:
+    def answer(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(b"X-More: %b\r\n" % (b"x" * 10_000))
+
+    with raw_server(answer) as url, pytest.raises(ConnectionFailed) as raised:
+        read(url, retries=0)
+    assert raised.value.error_code == "API_NOT_HTTP"
 
 
 def test_nothing_dangerous_comes_into_a_message() -> None:
