@@ -166,7 +166,11 @@ class StreamRun:
         progress.keyless += sum(failure.key is None for failure in batch.failures)
         step = replace(self.step, pages=self.step.pages + collected.pages)
         keys = [] if self.mock or self.replay_of else batch_keys(batch)
-        early = None if self.destination.transactional else self._apply_outside(context, batch)
+        early: Applied | None = None
+        if progress.looking_again and not batch:
+            early = Applied()
+        elif not self.destination.transactional:
+            early = self._apply_outside(context, batch)
 
         def work(connection: commit.Connection) -> Step:
             applied = early or self.destination.apply(connection, context, batch)
