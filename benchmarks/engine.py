@@ -20,7 +20,7 @@ from syncapp.connectors.rest import RestConfig, RestSource
 from syncapp.db import Database
 from syncapp.definition import Every, Normalize, SourceContext, Stream, Sync
 from syncapp.engine import Runtime, execute
-from syncapp.engine.runtime import collect_garbage_rarely
+from syncapp.engine.runtime import tune_interpreter
 from syncapp.fields import is_removed, read_key, read_text, read_time
 from syncapp.merge.table import Column, Table
 from syncapp.records import Row
@@ -147,7 +147,7 @@ def main() -> None:
     sync = make_sync(asked.url, asked.page_size)
     sync_id = start_run(asked.dsn)
     database = Database(sqlalchemy_url(asked.dsn))
-    collect_garbage_rarely()  # as a worker does
+    tune_interpreter()  # as a worker does
     runtime = Runtime(load_settings(), database, find_sync=lambda _: sync, owner="bench")
     with measured():
         outcome = execute(sync_id, runtime)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from config.settings import Settings, settings
 from syncapp.db import Database
-from syncapp.engine.runtime import Runtime, collect_garbage_rarely, utc_now
+from syncapp.engine.runtime import Runtime, tune_interpreter, utc_now
 from syncapp.registry import find_sync
 from workers.dispatch import CeleryDispatcher
 from workers.stopping import STOP
@@ -50,7 +50,7 @@ def owner_is_alive(owner: str) -> bool:
 
 
 def _make(given: Settings) -> Process:
-    collect_garbage_rarely()
+    tune_interpreter()
     database = Database(
         given.database, pool_size=3, application_name="syncapp-worker", longest_pause=given.lease_seconds
     )

@@ -116,10 +116,10 @@ class TableDestination:
             return []
         right = have_right_types(table, [batch.rows[key][0].values for key in keys])
         for key in keys:
-            number, data = live[key]
+            number, line = live[key]
             row, record = batch.rows[key]
             try:
-                changed.append((key, encode_line(table, key, row.values, data if right else b""), number))
+                changed.append((key, encode_line(table, key, row.values, line if right else b""), number))
             except InvalidRecord as error:
                 del live[key]
                 failures.append(Failure(key, error.error_type, error.message, record))

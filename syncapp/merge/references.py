@@ -56,7 +56,7 @@ def _enrich(
     lines = []
     for row in carried:
         try:
-            lines.append(b"%b,0\n" % encode_line(table, row.key, row.values)[1:-1])
+            lines.append(b"%b,0\n" % encode_line(table, row.key, row.values))
         except InvalidRecord:
             continue
     connection.execute(sql.create_staging)

@@ -130,7 +130,7 @@ class Writer:
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             for first in range(0, len(rows), PIECE):
                 piece = rows[first : first + PIECE]
-                copy.write(b"".join([b"%b,%d%b" % (line[1:-1], number, end) for _, line, number in piece]))
+                copy.write(b"".join([b"%b,%d%b" % (line, number, end) for _, line, number in piece]))
             before_wait()
 
     def _ids(self, rows: Sequence[Encoded]) -> dict[str, dict[str, int]]:

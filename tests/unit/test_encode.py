@@ -16,8 +16,8 @@ SALT = hash_salt(TABLE, mock=False)
 
 
 def line(*values: object) -> str:
-    data = hash_row(TABLE, Row("key", values), SALT)[1]
-    return encode_line(TABLE, "key", values, data if have_right_types(TABLE, [values]) else b"").decode()
+    made = hash_row(TABLE, Row("key", values), SALT)[1]
+    return encode_line(TABLE, "key", values, made if have_right_types(TABLE, [values]) else b"").decode()
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def line(*values: object) -> str:
     ],
 )
 def test_both_ways_to_a_line_end_in_the_same(values: tuple[object, ...], expected: str) -> None:
-    assert line(*values) == f'["key",{expected}]'
+    assert line(*values) == f'"key",{expected}'
     assert encode_line(TABLE, "key", values).decode() == line(*values)
 
 
 def test_a_number_that_json_cannot_hold_is_written_by_hand() -> None:
-    assert line("x", None, 10**30, None, None) == f'["key","x",null,{10**30},null,null]'
+    assert line("x", None, 10**30, None, None) == f'"key","x",null,{10**30},null,null'
 
 
 def test_equal_rows_have_equal_hashes_and_others_not() -> None:
