@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-AHEAD = 1  # so many beyond the one that is being worked on
+AHEAD = 2  # one waits ready, one is being made
 POLL_SECONDS = 0.25
 END = object()
 T = TypeVar("T")

@@ -50,7 +50,7 @@ def test_no_more_are_made_than_allowed() -> None:
     with ReadAhead(items.make(), nothing, nothing) as ahead:
         taken = iter(ahead)
         assert next(taken) == 0
-        assert items.made == AHEAD
+        wait_for(lambda: items.made == AHEAD)
         ahead.go_on()
         ahead.go_on()
         wait_for(lambda: items.made == AHEAD + 1)
