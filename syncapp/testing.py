@@ -86,7 +86,8 @@ class DictDestination:
                 counts.created += 1
             elif self.rows[key] != row:
                 counts.updated += 1
-            self.rows[key] = row
+            if not context.dry_run:
+                self.rows[key] = row
         counts.unchanged = counts.processed - counts.failed - counts.created - counts.updated
         return Applied(counts, failures=list(batch.failures))
 

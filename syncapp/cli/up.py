@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -177,7 +178,8 @@ def _flower(stack: Stack) -> Command:
         ports = range(stack.flower_port, stack.flower_port + 200)
         stack.flower_port = next((port for port in ports if is_free(port)), stack.flower_port)
     env = stack.env | {"FLOWER_PORT": str(stack.flower_port), "FLOWER_ADDRESS": LOOPBACK}
-    return programs.module(programs.FLOWER, env)
+    # It keeps nothing, and asked to end it waits for answers of workers that are ending too.
+    return replace(programs.module(programs.FLOWER, env), stop_signal=signal.SIGKILL)
 
 
 def _sync(stack: Stack, api: Api, database: Database) -> None:
