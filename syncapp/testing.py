@@ -99,7 +99,7 @@ class DictDestination:
         del connection
         if self.before_write is not None:
             self.before_write(context)
-        for key in self.missing:
+        for key in () if context.dry_run else self.missing:
             del self.rows[key]
         return Applied(Counts(deleted=len(self.missing)))
 
