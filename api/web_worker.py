@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 from api.rendering import error_body
+from api.requests import new_request_id
 
 log = structlog.get_logger("api.request")
 
@@ -33,7 +33,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         page = _Page()
         super().handle_error(req, page, addr, exc)
-        request_id = uuid.uuid4().hex
+        request_id = new_request_id()
         structlog.contextvars.clear_contextvars()  # the thread's last request's
         log.info("request", status=page.status, request_id=request_id)
         try:
