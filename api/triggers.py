@@ -19,10 +19,10 @@ HEADER = "Idempotency-Key"
 LONGEST_KEY = 255
 
 
-def start(scope: Scope, request: RunRequest) -> Triggered:
+def start(scope: Scope, wanted: RunRequest) -> Triggered:
     """Commits the run, hands it to the workers, and never waits for it. Raises as `trigger_run`."""
-    parts, asked = services(), idempotency([request])
-    run = trigger_run(parts.database, scope, parts.settings, parts.clock, _marked(request), asked)
+    parts, asked = services(), idempotency([wanted])
+    run = trigger_run(parts.database, scope, parts.settings, parts.clock, _marked(wanted), asked)
     _send([run])
     return run
 
@@ -30,14 +30,14 @@ def start(scope: Scope, request: RunRequest) -> Triggered:
 def start_each(scope: Scope, requests: Sequence[RunRequest]) -> tuple[list[Triggered], list[Refused]]:
     """As `start` for each of several. Raises as `trigger_runs`."""
     parts, asked = services(), idempotency(requests)
-    marked = [_marked(request) for request in requests]
+    marked = [_marked(wanted) for wanted in requests]
     runs, refused = trigger_runs(parts.database, scope, parts.settings, parts.clock, marked, asked)
     _send(runs)
     return runs, refused
 
 
-def _marked(request: RunRequest) -> RunRequest:
-    return replace(request, request_id=request_id())
+def _marked(wanted: RunRequest) -> RunRequest:
+    return replace(wanted, request_id=request_id())
 
 
 def _send(runs: Sequence[Triggered]) -> None:

@@ -128,7 +128,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Applied:
-    """What a destination did with a batch. `failures` are the records it could not take, `changes` are read once."""
+    """What a destination did with a batch. `failures` are the records it could not take.
+
+    `changes` are read once for each call in a transaction; those of other destinations perhaps again: no iterator.
+    """
 
     counts: Counts = field(default_factory=Counts)
     changes: Iterable[Change] = ()

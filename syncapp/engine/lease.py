@@ -41,7 +41,7 @@ RETURNING *, now() AS taken_at"""
 
 BEAT = """
 UPDATE sync_runs SET lease_expires_at = now() + make_interval(secs => %(seconds)s)
-WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running'
+WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running' AND lease_owner IS NOT NULL
 RETURNING cancel_requested_at IS NOT NULL"""
 
 SHOW = """
@@ -53,7 +53,8 @@ UPDATE sync_runs SET lease_owner = NULL, lease_expires_at = NULL, dispatched_at 
        resume_at = CASE WHEN %(wait)s > 0 THEN now() + make_interval(secs => %(wait)s) END,
        error_type = %(error_type)s, error_code = %(error_code)s, error_message = %(error_message)s,
        retry_after = %(retry_after)s, current_operation = %(operation)s
-WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running' RETURNING sync_id"""
+WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running' AND lease_owner IS NOT NULL
+RETURNING sync_id"""
 
 
 @dataclass(slots=True)

@@ -91,7 +91,9 @@ class StreamRun:
         request = ReadRequest(self.progress.since, self.progress.position)
         normalize = self.stream.normalize(self.work.context)
         pages = self._source().read(request)
-        prepare = partial(self.destination.prepare, mock=self.mock)
+        # Of a second look nearly nothing is written: what is can be prepared then.
+        look = self.progress.looking_again
+        prepare = no_preparation if look else partial(self.destination.prepare, mock=self.mock)
         batches = collect(pages, normalize, self.work.runtime.settings.batch_records, prepare)
         with ReadAhead(batches, self.work.check, stop=lambda: end_wait(pages)) as ahead:
             for collected in ahead:
@@ -258,3 +260,7 @@ class StreamRun:
 
 def _latest(one: str | None, other: str | None) -> str | None:
     return max(filter(None, (one, other)), default=None)
+
+
+def no_preparation(_: Batch) -> None:
+    """The batch is left as it was read."""

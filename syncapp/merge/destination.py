@@ -75,11 +75,11 @@ class TableDestination:
         known: dict[str, int | None] = {}
         created, updated = len(prepared.new), 0
         if not (prepared.new and self._guesses and writer.insert_blindly(prepared.new, batch.before_wait)):
-            self._guesses = self._guesses and not prepared.new
             batch.before_wait()
             known = self._look_up(connection, context, [*live, *removed])
             changed = self._encode(batch, live, known, applied.failures)
             created, updated = writer.write(changed, known)
+            self._guesses = self._guesses and not (prepared.new and known)
             self._all_new = self._guesses and not known and not (context.dry_run or context.record_changes)
         absent = {key: (0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:

@@ -43,7 +43,7 @@ def hash_row(table: Table, row: Row, salt: int) -> Hashed:
     except orjson.JSONEncodeError:  # a number of more than 64 bits, or a value that is wrong
         data, hashed = b"", encode_line(table, key, values)
     if b"null" in data:  # which orjson also makes of numbers that are not finite
-        _check_finite(table, row)
+        _check_finite(row)
     number: int = xxh3_64_intdigest(hashed, salt)
     # A copy without the brackets: orjson leaves four times the room that it needs behind what it has written.
     return number - SIGN if number >= HALF else number, data[1:-1]
@@ -58,9 +58,8 @@ def _cells(table: Table, values: tuple[Any, ...]) -> list[Any]:
     return cells
 
 
-def _check_finite(table: Table, row: Row) -> None:
-    for position in table.numbers:
-        value = row.values[position]
+def _check_finite(row: Row) -> None:
+    for value in row.values:
         if type(value) is float and not isfinite(value):
             raise InvalidRecord("a number is not finite", external_id=row.key)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from syncapp.merge.encode import COPY_FORMAT
 from syncapp.merge.table import Table
 
-UNSEEN = """NOT EXISTS (
+NOT_BROUGHT = """NOT EXISTS (
     SELECT FROM (SELECT unnest(keys) AS key FROM run_keys WHERE sync_id = %(sync_id)s AND stream = %(stream)s) seen
     WHERE seen.key = t.external_id)"""
 
@@ -139,7 +139,7 @@ class Statements:
     @cached_property
     def _missing(self) -> str:
         """Live rows that the read did not bring. What others wrote since the read began is left out."""
-        return f"{self._live} AND t.last_synced_at < %(read_started)s AND {UNSEEN}"
+        return f"{self._live} AND t.last_synced_at < %(read_started)s AND {NOT_BROUGHT}"
 
     @cached_property
     def count_missing(self) -> str:
@@ -148,7 +148,7 @@ class Statements:
     @cached_property
     def count_live(self) -> str:
         """Without the rows that others wrote since the read began."""
-        others = f"{self._live} AND (t.last_synced_at < %(read_started)s) IS NOT TRUE AND {UNSEEN}"
+        others = f"{self._live} AND (t.last_synced_at < %(read_started)s) IS NOT TRUE AND {NOT_BROUGHT}"
         name = self.table.name
         return f"SELECT count(*) - (SELECT count(*) FROM {name} t WHERE {others}) FROM {name} t WHERE {self._live}"
 

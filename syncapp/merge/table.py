@@ -85,11 +85,6 @@ class Table:
         """Positions of the columns that hold JSON."""
         return tuple(i for i, column in enumerate(self.columns) if column.kind == "json")
 
-    @cached_property
-    def numbers(self) -> tuple[int, ...]:
-        """Positions of the columns that hold numbers with a fraction."""
-        return tuple(i for i, column in enumerate(self.columns) if column.kind == "number")
-
 
 def _column(column: SqlColumn[Any], references: Mapping[str, Table]) -> Column:
     """A reference travels as the other row's key. Raises KeyError for a type the merge does not know."""

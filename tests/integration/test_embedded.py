@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,9 +111,11 @@ def test_a_server_left_over_on_the_same_data_is_ended_first(
 
 
 def test_one_left_over_may_end_by_itself_meanwhile(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server, ended = ValkeyServer(homes / "a"), subprocess.Popen(["true"])
-    ended.wait()
-    seen = iter([ended.pid, ended.pid, None])
+    def has_ended(*_: int) -> None:
+        raise ProcessLookupError
+
+    server, seen = ValkeyServer(homes / "a"), iter([1_000, 1_000, None])
+    monkeypatch.setattr(os, "kill", has_ended)
     monkeypatch.setattr(server, "orphan", lambda: next(seen))
     server.end_orphan()
     assert next(seen, "asked until it had ended") == "asked until it had ended"

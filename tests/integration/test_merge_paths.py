@@ -133,26 +133,34 @@ def test_what_somebody_else_wrote_meanwhile_is_updated(database_dsn: str, connec
     assert stored(connection) == expected([VALUES[0]])
 
 
-def test_a_wrong_guess_that_all_rows_are_new_costs_nothing(connection: psycopg.Connection[Any]) -> None:
+def test_new_rows_are_looked_up_until_they_are_expected(connection: psycopg.Connection[Any]) -> None:
     """After a batch of new rows alone the next one goes in without a look; where some are there, with one."""
     apply(connection, [("there", *VALUES[0][1:])] * 30)  # key-000 to key-029
-    destination, waits = TableDestination(TABLE), list[int]()
+    looks: list[int] = []
 
-    def write(first: int, **others: tuple[Any, ...]) -> Counts:
+    class Looking(TableDestination):
+        def _look_up(self, *given: Any) -> Any:
+            looks.append(1)
+            return super()._look_up(*given)
+
+    destination = Looking(TABLE)
+
+    def write(first: int, **others: tuple[Any, ...]) -> tuple[Counts, int]:
+        looks.clear()
         values = {f"key-{number:03}": VALUES[0] for number in range(first, first + 30)} | others
         batch = Batch({key: (Row(key, one), {}) for key, one in values.items()})
-        batch.before_wait = lambda: waits.append(first)
         destination.prepare(batch, mock=False)
-        return destination.apply(connection, WriteContext("s", "default", "things", number=1), batch).counts
+        context = WriteContext("s", "default", "things", number=1)
+        return destination.apply(connection, context, batch).counts, len(looks)
 
-    bad = ("bad", 2**63, *VALUES[0][2:])
-    nul = ("bad", 1, 1.0, True, AT, {"a": "nul \x00"}, None)
-    assert write(100) == Counts(processed=30, created=30)
-    assert write(200) == Counts(processed=30, created=30)
-    assert write(300, **{"key-305": bad}) == Counts(processed=30, created=29, failed=1)
-    assert write(20) == Counts(processed=30, created=20, updated=10)
-    assert write(400) == Counts(processed=30, created=30)
-    assert write(500, **{"key-505": nul}) == Counts(processed=30, created=29, failed=1)
-    assert sorted(set(waits)) == [20, 100, 200, 300, 400, 500]
+    large = {"key-305": ("bad", 2**63, *VALUES[0][2:])}  # refused by us
+    nul = {"key-405": ("bad", 1, 1.0, True, AT, {"a": "nul \x00"}, None)}  # refused by PostgreSQL
+    assert write(100) == (Counts(processed=30, created=30), 1)
+    assert write(200) == (Counts(processed=30, created=30), 0)
+    assert write(300, **large) == (Counts(processed=30, created=29, failed=1), 0)
+    assert write(400, **nul) == (Counts(processed=30, created=29, failed=1), 1)
+    assert write(500) == (Counts(processed=30, created=30), 0)
+    assert write(20) == (Counts(processed=30, created=20, updated=10), 1)
+    assert write(600) == (Counts(processed=30, created=30), 1)
+    assert write(700) == (Counts(processed=30, created=30), 1), "a guess that was wrong is the last one"
     assert {row[1] for row in stored(connection)} == {"there", "plain"}
-    assert len(stored(connection)) == 30 + 4 * 30 - 2 + 20 + 30

@@ -155,6 +155,11 @@ FORMS = {
     "a word in between": b'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel="next"\r\n\r\n' + http_answer(b'[{"id": 1}]'),
     "bare line feeds": b'HTTP/1.1 200 OK\nContent-Length: 11\n\n[{"id": 1}]',
     "packed twice": http_answer(PACKED, "Content-Encoding: gzip"),
+    "two at once": http_answer(b'[{"id": 1}]') + http_answer(b"[]", status="500 Oops"),
+    "two lengths": http_answer(b'[{"id": 1}]', "Transfer-Encoding: chunked")[:-11] + b'b\r\n[{"id": 1}]\r\n0\r\n\r\n',
+    "a padded chunk": b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb  \r\n[{"id": 1}]\r\n0\r\n\r\n',
+    "an odd header": http_answer(b'[{"id": 1}]', "X-Odd: \x01\x02"),
+    "packed and padded": http_answer(PACKED + bytes(20), "Content-Encoding: gzip"),
     "no reason": b'HTTP/1.1 200\r\nContent-Length: 11\r\n\r\n[{"id": 1}]',
 }
 
@@ -169,6 +174,17 @@ def test_answers_of_every_form_in_pieces_of_every_size(form: str, piece: int) ->
 
     with raw_server(answer) as url:
         assert ids(read(url, paginator=SinglePage())) == [1]
+
+
+def test_what_follows_an_answer_is_not_the_next_one() -> None:
+    def answer(connection: socket.socket) -> None:
+        while head := read_head(connection):
+            page = int(head.split(b"page=")[1].split(b"&")[0])
+            body = b'{"data": [{"id": %d}], "total": 5, "per_page": 1}' % page
+            connection.sendall(http_answer(body) + (b"HTTP/1.1 204 No Content\r\n\r\n" if page == 3 else b""))
+
+    with raw_server(answer) as url:
+        assert ids(read(url, page_size=1)) == [1, 2, 3, 4, 5]
 
 
 def test_a_header_without_end_is_given_up() -> None:

@@ -78,6 +78,20 @@ def test_a_position_of_another_paginator_begins_at_the_first_page() -> None:
         assert ids(read(server, position={"by": "page_number", "params": {"page": 3}}, paginator=Offset()))[0] == 1
 
 
+def test_a_page_that_describes_itself_says_nothing_of_the_others() -> None:
+    """Its `total` counts pages. Spring's `totalElements` counts records."""
+
+    def app(request: Request) -> Answer:
+        page, size = request.number("page", 1), 10
+        told = {"number": page, "size": size, "total": 3} | ({"totalElements": 25} if spring else {})
+        return Answer.json({"clients": rows(25)[(page - 1) * size : page * size], "page": told})
+
+    for spring in (False, True):
+        with DemoServer(app=app) as server:
+            assert ids(read(server)) == list(range(1, 26))
+            assert len(server.requests) == (3 if spring else 4)
+
+
 def test_since_goes_along_with_every_page() -> None:
     with DemoServer({"clients": rows(25)}) as server:
         server.records["clients"][3]["updated_at"] = "2026-02-01T00:00:00Z"

@@ -10,6 +10,7 @@ import pytest
 
 from syncapp.connectors.rest import ApiKey, Basic, Bearer, RestConfig
 from syncapp.connectors.rest.links import link_header
+from syncapp.connectors.rest.wire import make_header
 from syncapp.demo.exchange import Answer, Request
 from syncapp.demo.server import DemoServer
 from syncapp.errors import InvalidData, RequestRejected, SyncError
@@ -31,6 +32,27 @@ def test_credentials_in_a_header(auth: Any, header: str, value: str) -> None:
     with DemoServer({"clients": rows(25)}) as server:
         read(server, auth=auth)
         assert [request.headers[header] for request in server.requests] == [value] * 3
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "host"),
+    [
+        ("https://api.example.com", (), "api.example.com"),
+        ("http://api.example.com:8080/v1", (), "api.example.com:8080"),
+        ("http://[::1]:8080", (), "[::1]:8080"),
+        ("https://bücher.example", (), "xn--bcher-kva.example"),
+        ("https://例え.jp", (), "xn--r8jz45g.jp"),
+        ("http://127.0.0.1:8080", (("host", "api.example.com"),), "api.example.com"),
+    ],
+)
+def test_the_host_is_named_once(url: str, headers: tuple[tuple[str, str], ...], host: str) -> None:
+    lines = make_header(RestConfig(url, "clients", headers=headers)).decode().split("\r\n")
+    assert [line.partition(": ")[2] for line in lines if line.lower().startswith("host:")] == [host]
+
+
+def test_no_header_breaks_out_of_its_line() -> None:
+    with pytest.raises(ValueError, match="line break"):
+        make_header(RestConfig("http://host", "clients", headers=(("X-A", "1\r\nX-B: 2"),)))
 
 
 def test_a_key_in_the_query_goes_along_but_not_into_positions() -> None:

@@ -22,8 +22,9 @@ CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
 KEYS_SHOWN = 8
 
 # where an envelope tells about the whole read, and under which names
-PLACES = ("meta", "meta.pagination", "pagination", "paging", "page")
-TOTALS = ("total", "total_count", "total_entries", "totalCount", "totalElements")
+PLACES = ("meta", "meta.pagination", "pagination", "paging")
+TOTALS = ("total", "total_count", "total_entries", "totalCount")
+SPRING_TOTAL = ("page.totalElements",)
 TOTAL_HEADERS = ("X-Total", "X-Total-Count", "Total", "Total-Count")
 LAST_PAGES = ("total_pages", "last_page", "totalPages", "page_count")
 LAST_PAGE_HEADERS = ("X-Total-Pages", "Total-Pages")
@@ -53,13 +54,15 @@ def understand(config: RestConfig, messages: Messages, answer: Answer) -> Conten
     records = _records(config, messages, body)
     envelope = body if isinstance(body, dict) else {}
     places = [envelope, *(found for place in PLACES if isinstance(found := find(envelope, (place,)), dict))]
-    more = _told(places, MORE)
+    total, more = _told(places, TOTALS), _told(places, MORE)
+    if total is None:
+        total = find(envelope, SPRING_TOTAL)  # the other names below `page` are of this page alone
     return Content(
         records,
         envelope,
         answer.headers,
         answer.target,
-        total=_number(_told(places, TOTALS), answer.headers, TOTAL_HEADERS),
+        total=_number(total, answer.headers, TOTAL_HEADERS),
         last_page=_number(_told(places, LAST_PAGES), answer.headers, LAST_PAGE_HEADERS),
         size=_number(_told(places, SIZES), answer.headers, SIZE_HEADERS),
         more=more if isinstance(more, bool) else None,

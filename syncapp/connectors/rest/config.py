@@ -147,7 +147,7 @@ class RestConfig:
             raise ValueError("base_url must be an http:// or https:// address")
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError("base_url must hold neither credentials nor a query")
-        for secret in self.secrets:  # said here, because http.client would repeat the value
+        for secret in self.secrets:  # said here, without repeating the value
             if not secret.isascii() or not secret.isprintable():
                 raise ValueError("the credentials hold line breaks, control characters or letters outside ASCII")
 

@@ -5,6 +5,7 @@ The parser is httptools' (llhttp, as in Node.js): it takes a tenth of the time t
 
 from __future__ import annotations
 
+import contextlib
 import re
 import select
 import socket
@@ -19,7 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 READ_BYTES = 256 * 1024
 MAX_HEAD = 256 * 1024
-GZIP = 31  # zlib's word for it
+GZIP, GZIP_BEGINS = 31, b"\x1f"  # zlib's word for it
 NOT_IN_A_TARGET = re.compile(r"[^!-~]")
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -136,6 +137,12 @@ class Connection:
         self.reusable = answer.keeps_alive
         return answer.received()
 
+    def shut(self) -> None:
+        """Ends a wait of another thread on this connection."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)  # of TLS too, without its farewell
+
     def close(self) -> None:
         if self.socket is not None:
             self.socket.close()
@@ -147,7 +154,14 @@ class _Answer:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parser = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_data_after_close=True)
+        # What a shared connection could be tricked with is harmless here, and no reason to refuse a page.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_data_after_close=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
         self._unpacking: zlib._Decompress | None = None
         self._broken: Exception | None = None
         self._came = self._size = 0
@@ -167,7 +181,9 @@ class _Answer:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            self._broken = self._broken or NotHttp()
+            if not self.complete:
+                self._broken = self._broken or NotHttp()
+            self.keeps_alive = False
         if not self._headed and self._came > MAX_HEAD:
             self._broken = NotHttp()
         if self._broken is not None:
@@ -181,6 +197,11 @@ class _Answer:
         if not self._headed or has_an_end:
             raise AnswerCut
         self.complete = True
+
+    def on_message_begin(self) -> None:
+        """Whatever follows an answer is none of ours: an exception ends the parsing, and the answer stands."""
+        if self.complete:
+            raise ValueError
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields.add(name, value)
@@ -212,10 +233,12 @@ class _Answer:
             self._broken = BodyTooLarge()
 
     def _unpack(self, data: bytes) -> None:
-        """Several packed parts may follow each other. Stops where the limit is passed."""
+        """Several packed parts may follow each other, and padding them. Stops where the limit is passed."""
         while data and self._broken is None:
             assert self._unpacking is not None  # noqa: S101
             if self._unpacking.eof:
+                if not data.startswith(GZIP_BEGINS):
+                    return
                 self._unpacking = zlib.decompressobj(GZIP)
             try:
                 self._keep(self._unpacking.decompress(data, self._limit - self._size + 1))

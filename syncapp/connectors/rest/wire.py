@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import socket
 import ssl
 import threading
 from dataclasses import dataclass
@@ -42,7 +41,6 @@ class Exchange:
 
     target: str
     connection: Connection | None = None
-    socket: socket.socket | None = None
     reused: bool = False
     error: OSError | None = None
     redirects: int = 0
@@ -64,7 +62,7 @@ class Wire:
         self._clock = clock
         self._parts = urlsplit(config.base_url)
         self._limit_key = config.rate_limit_key or str(self._parts.hostname)
-        self._header = _header(config, self._parts.netloc)
+        self._header = make_header(config)
         self._idle: list[Connection] = []
         self._under_way: set[Exchange] = set()
         self._lock = threading.Lock()
@@ -114,9 +112,8 @@ class Wire:
         self._stopped.set()
         with self._lock:
             for exchange in self._under_way:
-                if exchange.socket is not None:
-                    with contextlib.suppress(OSError):
-                        socket.socket.shutdown(exchange.socket, socket.SHUT_RDWR)
+                if exchange.connection is not None:
+                    exchange.connection.shut()
         self._close_idle()
 
     def _close_idle(self) -> None:
@@ -136,7 +133,6 @@ class Wire:
         connection = exchange.connection = connection or self._new_connection()
         if not exchange.reused:
             connection.connect(min(self.config.timeout, CONNECT_TIMEOUT), self.config.timeout)
-        exchange.socket = connection.socket
         with self._lock:
             self._under_way.add(exchange)
         self._check_stopped()
@@ -231,15 +227,16 @@ class Wire:
         return target
 
 
-def _header(config: RestConfig, host: str) -> bytes:
+def make_header(config: RestConfig) -> bytes:
     """All behind the first line of every request. Raises ValueError where a value would break out of its line."""
     fields = {
-        "Host": host,
+        "Host": _host(config.base_url),
         "User-Agent": config.user_agent,
         "Accept": "application/json",
         "Accept-Encoding": "gzip",
-        **dict(config.headers),
     }
+    given = {name.lower() for name, _ in config.headers}
+    fields = {name: value for name, value in fields.items() if name.lower() not in given} | dict(config.headers)
     match config.auth:
         case Bearer(token=token, scheme=scheme):
             fields["Authorization"] = f"{scheme} {token.strip()}"
@@ -251,3 +248,12 @@ def _header(config: RestConfig, host: str) -> bytes:
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header holds a line break")
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
+
+
+def _host(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    host = str(parts.hostname)
+    with contextlib.suppress(UnicodeError):  # which connecting says better
+        host = host.encode("idna").decode()
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port is None else f"{host}:{parts.port}"
