@@ -1,6 +1,7 @@
 """Flower's settings: `celery --app workers.app flower --conf=config/flower.py`.
 
-Nobody sees it without the user `admin` and the admin token. FLOWER_ADDRESS (all) and FLOWER_PORT, else PORT, say where.
+Nobody sees a task without the user `admin` and the admin token; /metrics and /healthcheck are open.
+FLOWER_ADDRESS (all) and FLOWER_PORT, else PORT, say where it listens.
 """
 
 from __future__ import annotations

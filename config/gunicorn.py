@@ -5,14 +5,13 @@ The port comes from PORT, the number of processes from WEB_CONCURRENCY, which He
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from config.settings import WEB_THREADS, service_settings
 
 _settings = service_settings()
-bind = f"{os.environ.get('HOST', '0.0.0.0')}:{_settings.port}"  # noqa: S104  (a container is reached from outside)
+bind = f"0.0.0.0:{_settings.port}"  # a container is reached from outside
 workers = _settings.web_concurrency
 worker_class = "api.web_worker.WebWorker"  # gthread; its errors are JSON
 threads = WEB_THREADS

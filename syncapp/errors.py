@@ -15,7 +15,7 @@
     |   +-- Stale                   stale                   every attempt was lost with its worker
     +-- InvalidRecord               invalid_data_format     one record: a dead letter, never a failed run
     +-- RequestRefused              what was asked cannot be done; HTTP status in the contract
-        +-- NotFound  Conflict  ValidationFailed  Unauthorized  Forbidden  SyncDisabled  TooManyRequests
+        +-- NotFound  Conflict  ValidationFailed  Unauthorized  Forbidden  SyncDisabled
 
 Only the edges (a task, an HTTP error handler, the command line) turn these into retries, answers and exit codes.
 """
@@ -149,8 +149,3 @@ class Forbidden(RequestRefused):
 class SyncDisabled(RequestRefused):
     error_type = "sync_disabled"
     default_code = "SYNC_DISABLED"
-
-
-class TooManyRequests(RequestRefused):
-    error_type = "rate_limit_exceeded"
-    default_code = "RATE_LIMIT_EXCEEDED"

@@ -8,13 +8,13 @@ from sqlalchemy import Engine
 from syncapp.cli.context import connect, json_option
 from syncapp.cli.failures import Failed
 from syncapp.cli.output import emit
-from syncapp.migrations.command import current, head, upgrade, write_revision
+from syncapp.migrations.command import current, downgrade, head, upgrade, write_revision
 
 
 @click.group("db")
 @json_option
 def db() -> None:
-    """Migrate the database, or check whether it is migrated."""
+    """Migrate the database forward or back, or check whether it is migrated."""
 
 
 @db.command("upgrade")
@@ -41,6 +41,19 @@ def check_schema() -> None:
             document=state,
         )
     emit(state, lambda: click.echo(f"The database is at revision {state['current']}, as this version needs it"))
+
+
+@db.command("downgrade")
+@click.argument("revision")
+@click.confirmation_option(prompt="What newer revisions added is dropped, with its data. Go on?")
+@json_option
+def downgrade_schema(revision: str) -> None:
+    """Take PostgreSQL's schema back to a revision, for the version of the code that came with it."""
+    app = connect()
+    before = current(app.database.engine)
+    downgrade(app.settings.database, revision)
+    document = schema_state(app.database.engine) | {"before": before}
+    emit(document, lambda: click.echo(f"The database is at revision {document['current'] or 'none'} again"))
 
 
 @db.command("revision")

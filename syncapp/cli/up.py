@@ -80,7 +80,7 @@ def up(context: click.Context) -> None:
     settings = load_settings()
     home = Home(Path(settings.syncapp_home))
     lock = _lock(home)
-    web = _listen(settings.port, wanted="PORT" in os.environ)
+    web = _listen(settings.port, wanted=bool(os.environ.get("PORT")))
     console = Console(sys.stdout, home.path / "syncapp.log", as_json=json_asked())
     with suppress(Ended), Supervisor(console, lock=lock) as supervisor, web:
         _run(Stack(settings, home, supervisor, _environment(settings, home, web), settings.flower_port), web)
@@ -174,7 +174,7 @@ def _start_demo(stack: Stack) -> None:
 
 def _flower(stack: Stack) -> Command:
     """Flower cannot be given a socket as the API is: with FLOWER_PORT unset it moves on where the port is taken."""
-    if "FLOWER_PORT" not in os.environ:
+    if not os.environ.get("FLOWER_PORT"):
         ports = range(stack.flower_port, stack.flower_port + 200)
         stack.flower_port = next((port for port in ports if is_free(port)), stack.flower_port)
     env = stack.env | {"FLOWER_PORT": str(stack.flower_port), "FLOWER_ADDRESS": LOOPBACK}

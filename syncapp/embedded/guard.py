@@ -84,7 +84,7 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def end_all(processes: Iterable[Watched], grace: float = GRACE) -> None:
+def end_all(processes: Iterable[Watched]) -> None:
     """Ends processes that are not our children, stage by stage."""
     left = sorted(processes, key=lambda process: -process.stage)
     for stage in dict.fromkeys(process.stage for process in left):
@@ -92,7 +92,7 @@ def end_all(processes: Iterable[Watched], grace: float = GRACE) -> None:
         for process in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, process.stop_signal)
-        end = time.monotonic() + grace
+        end = time.monotonic() + GRACE
         while any(_is_alive(process.pid) for process in members) and time.monotonic() < end:
             time.sleep(POLL)
         for process in members:

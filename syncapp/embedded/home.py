@@ -122,11 +122,11 @@ def others_may_enter(path: Path) -> bool:
     return all(folder.is_dir() and folder.stat().st_mode & 0o001 for folder in (resolved, *resolved.parents))
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
+def is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
     return True

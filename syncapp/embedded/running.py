@@ -6,17 +6,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
+from pydantic import AliasChoices
 
+from config.settings import Settings
 from syncapp.embedded.home import Home
 from syncapp.embedded.server import command_line
 
 FILE = "environment.json"
-NAMES = ("DATABASE_URL", "REDIS_URL", "MOCK_API_URL", "MOCK_API_KEY", "MOCK_FALLBACK")
+# What a command has no use for, or is part of DATABASE_URL.
+LEFT_OUT = ("syncapp_", "postgres_", "log_", "port", "flower_port", "web_concurrency", "dyno")
 
 
 def record(home: Home, environment: Mapping[str, str]) -> None:
-    """Writes down those of `NAMES` that are set, whether by `syncapp up` or by its user. Mode 0600."""
-    home.write(FILE, orjson.dumps({name: environment[name] for name in NAMES if environment.get(name)}).decode())
+    """Writes down the settings that were made, whether by `syncapp up` or by its user. Mode 0600."""
+    made: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        names = alias.choices if isinstance(alias, AliasChoices) else [name.upper()]
+        value = next((environment[str(one)] for one in names if environment.get(str(one))), None)
+        if value is not None and not name.startswith(LEFT_OUT):
+            made[name.upper()] = value
+    home.write(FILE, orjson.dumps(made).decode())
 
 
 def environment_beside(folder: Path) -> dict[str, str] | None:

@@ -18,6 +18,7 @@ from syncapp.embedded.home import Home
 
 NOBODY = "nobody"
 POLL = 0.02  # seconds between two looks at a server that starts or ends
+LAST_LINES = 12  # of its log, where it does not start
 
 
 class ServerFailed(Exception):
@@ -188,9 +189,9 @@ class Server(ABC):
         self.stop()
         self.home.discard()
 
-    def _last_lines(self, count: int = 12) -> str:
+    def _last_lines(self) -> str:
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
         except FileNotFoundError:
             return "(it printed nothing)"
 

@@ -9,7 +9,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
 
@@ -46,11 +45,3 @@ def current(engine: Engine) -> str | None:
     """The database's revision, None where it was never migrated."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
-
-
-def is_current(database_url: str) -> bool:
-    engine = create_engine(database_url)
-    try:
-        return current(engine) == head()
-    finally:
-        engine.dispose()

@@ -116,9 +116,13 @@ def test_beside_a_running_up_nothing_has_to_be_named(shell: Shell, tmp_path: Pat
     descriptor = home.lock()
     assert descriptor is not None
     given = environment(shell)
-    record(home, given | {"MOCK_API_KEY": KEY, "REDIS_URL": ""})
+    others = {"SOURCE_TIMEZONE": "Europe/Berlin", "SIDEKIQ_MAX_RETRIES": "7", "SYNCAPP_ADMIN_TOKEN": "x", "PORT": "1"}
+    record(home, given | {"MOCK_API_KEY": KEY, "REDIS_URL": ""} | others)
     recorded = tmp_path / ".syncapp" / "environment.json"
-    assert set(orjson.loads(recorded.read_bytes())) == {"DATABASE_URL", "MOCK_API_URL", "MOCK_API_KEY"}
+    found = orjson.loads(recorded.read_bytes())
+    assert found.keys() - given.keys() == {"SOURCE_TIMEZONE", "WORKER_MAX_RETRIES"}
+    assert (found["SOURCE_TIMEZONE"], found["WORKER_MAX_RETRIES"]) == ("Europe/Berlin", "7")
+    assert found.keys() >= {"DATABASE_URL", "MOCK_API_URL", "MOCK_API_KEY"}
     assert stat.S_IMODE(recorded.stat().st_mode) == 0o600
     bare = {
         name: value for name, value in given.items() if name not in ("DATABASE_URL", "MOCK_API_URL", "MOCK_API_KEY")

@@ -176,6 +176,9 @@ def test_the_database_is_checked_and_migrated(shell: Shell, empty_dsn: str) -> N
     assert "already at revision" in shell("db", "upgrade", DATABASE_URL=empty_dsn).out
     assert shell.json("db", "check", DATABASE_URL=empty_dsn)["current"] == upgraded["head"]
     assert shell("db", "check", DATABASE_URL=empty_dsn).out.startswith("The database is at revision")
+    shell("db", "downgrade", "base", code=1, DATABASE_URL=empty_dsn)  # nobody said yes
+    gone = shell.json("db", "downgrade", "base", "--yes", DATABASE_URL=empty_dsn)
+    assert (gone["before"], gone["current"]) == (upgraded["head"], None)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(shell: Shell) -> None:
