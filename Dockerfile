@@ -12,8 +12,9 @@ WORKDIR /app
 COPY requirements.txt ./
 RUN python -m venv /opt/syncapp && pip install --require-hashes --requirement requirements.txt
 
+# Run from here with `python -m`: building a package would fetch a build backend that no lock names.
 COPY . .
-RUN pip install --no-deps . && useradd --system --no-create-home --shell /usr/sbin/nologin syncapp
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin syncapp
 USER syncapp
 
 EXPOSE 8000
