@@ -242,7 +242,8 @@ class Supervisor:
                 self.say(f"{running.program.name} did not end in time and is killed")
                 kill_group(process.pid)
                 process.wait()
-                self._reap(running)
+            for running in members:
+                self._reap(running)  # with the last that it has said
 
 
 def _alive(members: list[_Running]) -> Iterator[tuple[_Running, subprocess.Popen[bytes]]]:

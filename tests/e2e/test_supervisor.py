@@ -23,7 +23,7 @@ STUBBORN = (
 )
 PARENT = (
     "import os, subprocess, sys, time;"
-    f"child = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]);"
+    f"child = subprocess.Popen([sys.executable, '-u', '-c', {STUBBORN!r}]);"
     "print('pid', os.getpid()); time.sleep(600)"
 )
 
