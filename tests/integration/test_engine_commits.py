@@ -16,7 +16,7 @@ from syncapp.engine.lease import Lease
 from syncapp.engine.outcome import Cancelled
 from syncapp.errors import ConnectionFailed, DatabaseUnavailable, RateLimited
 from syncapp.testing import DictDestination
-from tests.integration.engine import MakeWorld, client, fail_once_at, kill_after_batch, take_over
+from tests.integration.engine import MakeWorld, World, client, fail_once_at, kill_after_batch, take_over
 
 
 @pytest.mark.parametrize("dies", [False, True])
@@ -149,13 +149,19 @@ def test_a_destination_without_transactions_is_asked_nothing_without_the_lease(m
     assert world.destination.writes == []
 
 
-def test_nothing_leaves_a_destination_without_transactions_without_the_lease(
-    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = make([client(n) for n in range(1, 6)])
+def without_one(make: MakeWorld, count: int) -> World:
+    """So many records have been synced to a destination without transactions, and the first has left the source."""
+    world = make([client(n) for n in range(1, count + 1)])
     world.destination = DictDestination()
     world.sync_once()
     del world.source.records[0]
+    return world
+
+
+def test_nothing_leaves_a_destination_without_transactions_without_the_lease(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = without_one(make, 5)
     count = DictDestination.count_missing
 
     def count_and_lose(*given: Any) -> tuple[int, int]:
@@ -172,10 +178,7 @@ def test_a_destination_without_transactions_keeps_what_was_read_before_a_kill(
     make: MakeWorld, monkeypatch: pytest.MonkeyPatch, lost_after: int
 ) -> None:
     """Killed in the first look, and in the second."""
-    world = make([client(n) for n in range(1, 61)])
-    world.destination = DictDestination()
-    world.sync_once()
-    del world.source.records[0]
+    world = without_one(make, 60)
     sync_id = world.trigger(full_refresh=True)
     kill_after_batch(world, monkeypatch, lost_after, sync_id)
     world.query("UPDATE sync_runs SET lease_expires_at = now() - interval '1 second' RETURNING 1")
@@ -188,10 +191,7 @@ def test_a_destination_without_transactions_keeps_what_was_read_before_a_kill(
 def test_what_leaves_a_destination_without_transactions_is_counted_once(
     make: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = make([client(n) for n in range(1, 6)])
-    world.destination = DictDestination()
-    world.sync_once()
-    del world.source.records[0]
+    world = without_one(make, 5)
     write, failed = commit.write_checkpoint, [DatabaseUnavailable("restarted")]
 
     def fail_once_at_the_end(connection: Any, lease: Any, stream: str, expected: int, values: Any) -> None:
