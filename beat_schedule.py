@@ -4,7 +4,7 @@ It gives a schedule its first value; afterwards the table `schedules` has the wo
 carries a mirror of that table (`workers.schedule`).
 """
 
-from syncapp.definition import Every
+from syncapp.definition import FirstSchedule
 from syncapp.registry import SYNCS
 
-BEAT_SCHEDULE: dict[str, Every] = {sync.name: sync.every for sync in SYNCS}
+BEAT_SCHEDULE: dict[str, FirstSchedule] = {sync.name: sync.every for sync in SYNCS}

@@ -177,7 +177,7 @@ def default_organization() -> Scope:
 
 def check_sync(name: str) -> None:
     """Raises NotFound, and Forbidden where a member would have the default organization's source read."""
-    if not find_sync(name).per_organization:
+    if find_sync(name).provider is None:
         _check_not_foreign(services().settings.default_organization_id)
 
 

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock
 
 from flask import current_app, g
 
+from api.events.hub import Hub
+from api.events.pieces import read_pieces
 from api.limits import TriggerLimit
 from config.settings import Settings
+from syncapp.audit import Actor
 from syncapp.commands import Caller, Triggered, leave_to_sweep
 from syncapp.db import Database
 from syncapp.errors import DatabaseUnavailable
@@ -39,6 +43,7 @@ class Services:
     clock: Clock = utc_now
     _database: Database | None = None
     _dispatcher: Dispatcher | None = None
+    _hub: Hub | None = None
     _making: Lock = field(default_factory=Lock)
     _health: tuple[float, Health] | None = None
     _looking: Lock = field(default_factory=Lock)
@@ -56,6 +61,14 @@ class Services:
             if self._dispatcher is None:
                 self._dispatcher = self.make_dispatcher()
             return self._dispatcher
+
+    @property
+    def hub(self) -> Hub:
+        read = partial(read_pieces, self.database)
+        with self._making:
+            if self._hub is None:
+                self._hub = Hub(read)
+            return self._hub
 
     def warm_up(self) -> None:
         """Opens what the first request would have to wait for. What is away now is opened when it is back."""
@@ -92,5 +105,6 @@ def caller() -> Caller:
     return found
 
 
-def request_id() -> str:
-    return str(g.request_id)
+def actor() -> Actor:
+    """Who asks, as the audit trail names it."""
+    return Actor(caller().actor, str(g.request_id))

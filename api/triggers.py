@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 from flask import request
 
-from api.context import request_id, services
+from api.context import actor, services
 from api.schemas.common import CONTROL
 from syncapp.commands import Idempotency, Refused, RunRequest, Triggered, trigger_run, trigger_runs
 from syncapp.errors import ValidationFailed
@@ -37,7 +37,7 @@ def start_each(scope: Scope, requests: Sequence[RunRequest]) -> tuple[list[Trigg
 
 
 def _marked(wanted: RunRequest) -> RunRequest:
-    return replace(wanted, request_id=request_id())
+    return replace(wanted, actor=actor())
 
 
 def _send(runs: Sequence[Triggered]) -> None:

@@ -103,6 +103,7 @@ class Stage:
             "DATABASE_URL": sqlalchemy_url(self.postgres.url),
             "REDIS_URL": self.valkey.url,
             "SYNCAPP_ADMIN_TOKEN": self.token,
+            "SYNCAPP_SECRET_KEY": self.token,
             "TRIGGER_RATE_LIMIT": "1000000000",
             "MOCK_API_URL": f"{self.upstream}/base",
             "HOST": "127.0.0.1",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from config.settings import Settings
+from syncapp.db import Database
 from syncapp.errors import CredentialsMissing
 from syncapp.merge.table import Table
 from syncapp.ports import Clock, Destination, RateLimit, Source
@@ -25,6 +27,7 @@ class SourceContext:
     mode: str
     clock: Clock
     rate_limit: RateLimit
+    database: Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,19 @@ class Every:
 
     cron: str | None = None
     interval: timedelta | None = None
+    enabled: bool = True
 
     def __post_init__(self) -> None:
         if (self.cron is None) == (self.interval is None):
             raise ValueError("a schedule has either a cron line or an interval")
+
+
+FirstSchedule = Every | Callable[[Settings], Every]
+"""A schedule's first value; where the environment has a say in it, what it says."""
+
+
+def first_schedule(every: FirstSchedule, settings: Settings) -> Every:
+    return every(settings) if callable(every) else every
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,8 @@ class Policy:
 
     A complete read deletes nothing when more than `guard_share` and more than `guard_rows` live rows would go, or more
     than half and more than `guard_rows_small`. `mock_fallback` lets a run go on with marked mock records when the
-    source cannot be reached and MOCK_FALLBACK is on.
+    source cannot be reached and MOCK_FALLBACK is on. A complete read is due every `full_refresh_interval`, where
+    FULL_REFRESH_INTERVAL says nothing else.
     """
 
     guard_share: float = 0.20
@@ -53,6 +66,28 @@ class Policy:
     guard_rows_small: int = 10
     mock_fallback: bool = False
     record_changes: bool = False
+    full_refresh_interval: timedelta = timedelta(days=1)
+
+
+class Reads(StrEnum):
+    """What a mode reads of each of its streams.
+
+    changes     what changed since the cursor; everything where a complete read is due
+    everything  a complete read
+    selection   what the source selects for this mode: no cursor moves, and nothing is missing after it
+    """
+
+    CHANGES = "changes"
+    EVERYTHING = "everything"
+    SELECTION = "selection"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The streams that a run of this mode takes, in this order, and what it reads of them."""
+
+    streams: tuple[str, ...]
+    reads: Reads = Reads.CHANGES
 
 
 @dataclass(frozen=True)
@@ -83,11 +118,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class Sync:
-    """A named flow. `modes` name the streams a run takes, the first mode being the default.
+    """A named flow. The first of `modes` is the default; without any, a run takes all streams.
 
-    `missing` lists the environment variables without which the sync is not configured. `per_organization` says that
-    each organization has a source of its own; else there is one, the default organization's, and no other's members
-    may have it read.
+    every      when it runs by itself at first; afterwards the table `schedules` has the word
+    missing    lists the environment variables without which the sync is not configured
+    provider   whose credentials each organization stores for a source of its own; None where there is one source, the
+               default organization's, which no other's members may have read
+    due_mode   the mode that the schedule takes where a complete read is due; None takes the default all the same
     """
 
     name: str
@@ -95,23 +132,34 @@ class Sync:
     source: str
     destination: str
     streams: tuple[Stream, ...]
-    every: Every
+    every: FirstSchedule
     missing: Callable[[Settings], Iterable[str]]
-    modes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    modes: Mapping[str, Mode] = field(default_factory=dict)
     policy: Policy = Policy()
     queue: str = "sync"
-    per_organization: bool = False
+    provider: str | None = None
+    due_mode: str | None = None
 
     @property
     def default_mode(self) -> str:
         return next(iter(self.modes), "default")
 
+    @property
+    def mode_names(self) -> list[str]:
+        return list(self.modes) or [self.default_mode]
+
+    def mode_of(self, name: str) -> Mode:
+        """Raises KeyError for a mode that is not there."""
+        return self.modes[name] if self.modes else Mode(tuple(stream.name for stream in self.streams))
+
     def streams_of(self, mode: str) -> tuple[Stream, ...]:
         """The streams a run of this mode takes, in order. Raises KeyError for a mode that is not there."""
-        if not self.modes:
-            return self.streams
-        wanted = self.modes[mode]
-        return tuple(stream for stream in self.streams if stream.name in wanted)
+        by_name = {stream.name: stream for stream in self.streams}
+        return tuple(by_name[name] for name in self.mode_of(mode).streams)
+
+    def full_refresh_seconds(self, settings: Settings) -> float:
+        """How often at least everything is read."""
+        return settings.full_refresh_interval or self.policy.full_refresh_interval.total_seconds()
 
     def check_configured(self, settings: Settings) -> None:
         """Raises CredentialsMissing that names what is missing."""

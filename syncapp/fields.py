@@ -28,15 +28,15 @@ def read_key(record: Any, name: str = "id") -> str:
     raise InvalidRecord(f"{name} holds characters that cannot be printed")
 
 
-def read_text(record: dict[str, Any], name: str, key: str) -> str | None:
-    """A text of at most 10,000 characters; numbers are taken as they are written, blanks are absent."""
+def read_text(record: dict[str, Any], name: str, key: str, *, longest: int = MAX_TEXT) -> str | None:
+    """A text of at most `longest` characters; numbers are taken as they are written, blanks are absent."""
     value = record.get(name)
-    if type(value) is str and len(value) <= MAX_TEXT:
+    if type(value) is str and len(value) <= longest:
         return value.strip() or None
     if value is None:
         return None
     if isinstance(value, str):
-        raise InvalidRecord(f"{name} is longer than {MAX_TEXT:,} characters", external_id=key)
+        raise InvalidRecord(f"{name} is longer than {longest:,} characters", external_id=key)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise InvalidRecord(f"{name} is not a text but {type(value).__name__}", external_id=key)

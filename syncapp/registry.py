@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from syncapp.definition import Sync
 from syncapp.errors import NotFound
-from syncapp.syncs import wellness
+from syncapp.syncs import cliniko, wellness
 
 SYNCS: tuple[Sync, ...] = (
     wellness.CLIENTS,
     wellness.APPOINTMENTS,
+    cliniko.CLINIKO,
 )
 
 

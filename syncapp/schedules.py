@@ -14,16 +14,19 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from config.settings import Settings, parse_duration
+from config.settings import Settings
+from config.values import parse_duration
 from syncapp.db import Database
-from syncapp.definition import Every
+from syncapp.definition import Every, FirstSchedule, first_schedule
 from syncapp.errors import NotFound, ValidationFailed
 from syncapp.models import Schedule
 from syncapp.ports import Clock
 from syncapp.registry import find_sync
 from syncapp.scope import EVERYONE
+from syncapp.turns import next_turn
 
 SHORTEST, LONGEST = 60.0, 31 * 86_400.0
+BETWEEN_TURNS = timedelta(seconds=10)  # at least, however many organizations there are
 CRON_FIELDS = 5
 ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,7 +58,9 @@ def tick_after(row: Schedule, now: datetime) -> datetime:
     return planned + timedelta(seconds=(missed + 1) * row.interval_seconds)
 
 
-def align_schedules(db: Database, settings: Settings, clock: Clock, defaults: Mapping[str, Every]) -> list[Schedule]:
+def align_schedules(
+    db: Database, settings: Settings, clock: Clock, defaults: Mapping[str, FirstSchedule]
+) -> list[Schedule]:
     """Adds the rows that are missing, and gives those a next run that should have one. The rows of `defaults`, by name.
 
     Rows that exist stand, whatever the code says. Raises DatabaseUnavailable.
@@ -63,13 +68,13 @@ def align_schedules(db: Database, settings: Settings, clock: Clock, defaults: Ma
     with db.session(EVERYONE) as session:
         rows = {row.name: row for row in session.scalars(select(Schedule).where(Schedule.name.in_(defaults)))}
         for name in defaults.keys() - rows.keys():
-            _seed(session, name, defaults[name])
+            _seed(session, name, first_schedule(defaults[name], settings))
             rows[name] = session.get_one(Schedule, name)
         for row in rows.values():
-            wanted = row.enabled and is_configured(row.name, settings)
-            if wanted != (row.next_run_at is not None):
+            planned = plan(session, row, settings, clock())
+            if (planned is None) != (row.next_run_at is None):
                 session.refresh(row, with_for_update=True)
-                row.next_run_at = _planned(row, settings, clock())
+                row.next_run_at = plan(session, row, settings, clock())
         return sorted(rows.values(), key=lambda row: row.name)
 
 
@@ -91,7 +96,7 @@ def change_schedule(
     """
     sync = find_sync(name)
     with db.session(EVERYONE) as session:
-        _seed(session, name, sync.every)
+        _seed(session, name, first_schedule(sync.every, settings))
         row = session.get_one(Schedule, name, with_for_update=True)
         before = (row.cron, row.interval_seconds, row.timezone, row.enabled)
         seconds = _checked(cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
@@ -102,29 +107,29 @@ def change_schedule(
         row.timezone = timezone or row.timezone
         row.enabled = row.enabled if enabled is None else enabled
         if before != (row.cron, row.interval_seconds, row.timezone, row.enabled):
-            row.next_run_at, row.updated_at = _planned(row, settings, clock()), clock()
+            row.next_run_at, row.updated_at = plan(session, row, settings, clock()), clock()
         return row
 
 
-def is_configured(name: str, settings: Settings) -> bool:
-    """False too for a sync that is no longer in the code."""
+def plan(session: Session, row: Schedule, settings: Settings, now: datetime) -> datetime | None:
+    """When the schedule comes next, counted from now; None where it does not, or its sync is no longer in the code."""
     try:
-        return not list(find_sync(name).missing(settings))
+        sync = find_sync(row.name)
     except NotFound:
-        return False
+        return None
+    if not row.enabled or list(sync.missing(settings)):
+        return None
+    if sync.provider is not None:
+        turn = next_turn(session, sync, row, now)
+        if turn is None or row.interval_seconds is not None:
+            return turn and max(turn, now + BETWEEN_TURNS)
+    return next_run(row.cron, row.interval_seconds, row.timezone, now)
 
 
 def _seed(session: Session, name: str, every: Every) -> None:
     seconds = every.interval.total_seconds() if every.interval else None
-    session.execute(
-        insert(Schedule).values(name=name, cron=every.cron, interval_seconds=seconds).on_conflict_do_nothing()
-    )
-
-
-def _planned(row: Schedule, settings: Settings, now: datetime) -> datetime | None:
-    if not row.enabled or not is_configured(row.name, settings):
-        return None
-    return next_run(row.cron, row.interval_seconds, row.timezone, now)
+    first = {"name": name, "cron": every.cron, "interval_seconds": seconds, "enabled": every.enabled}
+    session.execute(insert(Schedule).values(first).on_conflict_do_nothing())
 
 
 def _checked(cron: str | None, interval: str | float | None, timezone: str, effective_cron: str | None) -> float | None:

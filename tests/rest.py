@@ -14,6 +14,7 @@ from syncapp.ports import ReadRequest
 from syncapp.records import Page
 
 KEY = "secret-key-of-the-upstream"
+UNUSED = "postgresql+psycopg://"  # the address of a database that nobody asks
 
 
 def rows(count: int) -> list[dict[str, Any]]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response
+
 from api.auth import caller_is_admin, check_sync, organization, visible
-from api.context import request_id, services
+from api.context import actor, services
+from api.events.answer import TYPE, answer_events
 from api.limits import limited
 from api.openapi import Blueprint
 from api.schemas import examples
 from api.schemas.common import PageArgs
+from api.schemas.events import LastEventArgs
 from api.schemas.runs import (
     RUN_EXAMPLE,
     TRIGGERED_EXAMPLE,
@@ -73,6 +77,16 @@ def list_changes(page: dict[str, int], sync_id: str) -> queries.Listed:
     return queries.list_changes(services().database, visible(), sync_id, **page)
 
 
+@blueprint.get(f"{ONE}/events")
+@blueprint.arguments(LastEventArgs(), location="headers")
+@blueprint.response(200, {"type": "string"}, content_type=TYPE, example=examples.EVENTS)
+@blueprint.alt_response(204, description="The run has ended, and nothing was missed: stop asking", success=True)
+@blueprint.alt_response(404, "NOT_FOUND")
+def follow_run(args: dict[str, int], sync_id: str) -> Response:
+    """The run's progress as it happens, as Server-Sent Events"""
+    return answer_events(queries.find_place(services().database, visible(), sync_id, args["last_event_id"]))
+
+
 @blueprint.get(f"{ONE}/errors")
 @blueprint.arguments(PageArgs(), location="query")
 @blueprint.response(200, DeadLetterListSchema, example=examples.DEAD_LETTERS)
@@ -88,7 +102,7 @@ def list_errors(page: dict[str, int], sync_id: str) -> queries.Listed:
 def replay_errors(sync_id: str) -> Triggered:
     """Try the records that failed again"""
     parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
-    run = commands.replay_errors(parts.database, scope, parts.settings, parts.clock, sync_id, request_id(), asked)
+    run = commands.replay_errors(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
     parts.dispatch([run])
     return run
 
@@ -99,7 +113,7 @@ def replay_errors(sync_id: str) -> Triggered:
 def retry_run(sync_id: str) -> Triggered:
     """Go on with a failed or cancelled run from its checkpoint"""
     parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
-    run = commands.retry_run(parts.database, scope, parts.settings, parts.clock, sync_id, request_id(), asked)
+    run = commands.retry_run(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
     parts.dispatch([run])
     return run
 
@@ -111,7 +125,7 @@ def retry_run(sync_id: str) -> Triggered:
 def cancel_run(sync_id: str) -> dict[str, Any]:
     """Stop a run at its next page"""
     parts = services()
-    status = commands.cancel_run(parts.database, visible(), sync_id)
+    status = commands.cancel_run(parts.database, visible(), sync_id, actor())
     message = "The run was cancelled" if status == "cancelled" else "The run stops at its next page"
     return {"message": message, "sync_id": sync_id, "status": status, "timestamp": parts.clock()}
 

@@ -19,8 +19,8 @@ from syncapp.cli.output import plain
 from syncapp.db import Database
 from syncapp.definition import SourceContext, Sync
 from syncapp.engine.runtime import utc_now
-from syncapp.errors import ConnectionFailed, CredentialsMissing, SyncError
-from syncapp.guards.rate_limit import Unlimited
+from syncapp.errors import ConnectionFailed, CredentialsMissing, RateLimited, SyncError
+from syncapp.guards.rate_limit import rate_limit_for
 from syncapp.queries import RunFilter, SyncView, list_runs, list_syncs, list_tokens, readiness
 from syncapp.records import HealthLevel, RunStatus
 from syncapp.registry import SYNCS, find_sync
@@ -29,6 +29,7 @@ from syncapp.scope import Scope
 QUEUES = ("sync", "default", "mailers")
 OK, WARNING, FAILED = "ok", "warning", "failed"
 ILL = (HealthLevel.DEGRADED, HealthLevel.UNHEALTHY)
+UNUSED = "postgresql+psycopg://"  # what is asked here reads from no database of ours, and none is connected before
 ALL = "start everything with `make up` or `syncapp up`"
 
 
@@ -177,9 +178,13 @@ def _fared(database: Database, scope: Scope, sync: SyncView, health: HealthLevel
 
 
 def check_upstreams(settings: Settings) -> Iterator[Check]:
-    """Whether each configured sync's upstream answers. Those that are not configured are no fault, unless none is."""
-    configured = [sync for sync in SYNCS if not list(sync.missing(settings))]
-    for sync in SYNCS:
+    """Whether each configured sync's upstream answers. Those that are not configured are no fault, unless none is.
+
+    What each organization has credentials for is left to `syncapp credentials check`.
+    """
+    shared = [sync for sync in SYNCS if sync.provider is None]
+    configured = [sync for sync in shared if not list(sync.missing(settings))]
+    for sync in shared:
         if sync in configured:
             yield check_upstream(find_sync(sync.name), settings)
             continue
@@ -191,7 +196,8 @@ def check_upstreams(settings: Settings) -> Iterator[Check]:
 def check_upstream(sync: Sync, settings: Settings) -> Check:
     """Asks for one record of the sync's first stream."""
     mode = sync.default_mode
-    context = SourceContext(settings, settings.default_organization_id, mode, utc_now, Unlimited())
+    organization_id, limit = settings.default_organization_id, rate_limit_for(settings)
+    context = SourceContext(settings, organization_id, mode, utc_now, limit, Database(UNUSED))
     source = sync.streams_of(mode)[0].source(context)
     name = f"{sync.name}: upstream"
     if not isinstance(source, Pingable):
@@ -205,4 +211,6 @@ def _look(name: str, ask: Callable[[], str], mend: str) -> Check:
     except SyncError as error:
         if isinstance(error, ConnectionFailed | CredentialsMissing):
             mend = "check its address, the network and its server"
+        if isinstance(error, RateLimited):
+            mend = "look again later; nothing is wrong where it passes"
         return Check(name, FAILED, failure_of(error).message, mend)

@@ -6,13 +6,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from config.logging import configure_logging
-from config.settings import Settings, SettingsError, load_settings, parse_duration
+from config.settings import Settings, SettingsError, load_settings
+from config.values import parse_duration
+from syncapp.audit import Actor
 from syncapp.db import Database
 from syncapp.embedded.running import environment_beside
 from syncapp.queries import check_organization
@@ -30,6 +33,11 @@ class App:
     settings: Settings
     database: Database
     scope: Scope
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, as the audit trail names it."""
+        return Actor(f"cli:{getuser()}")
 
 
 def find_settings() -> Settings:

@@ -80,7 +80,7 @@ def run(sync_id: str, changes: bool, limit: int, wait: bool) -> None:
 def cancel(sync_id: str) -> None:
     """Stop a run at its next page."""
     app = connect(everyone=True)
-    status = cancel_run(app.database, app.scope, sync_id)
+    status = cancel_run(app.database, app.scope, sync_id, app.actor)
     message = "The run was cancelled" if status == RunStatus.CANCELLED else "The run stops at its next page"
     answer = {"message": message, "sync_id": sync_id, "status": status, "timestamp": datetime.now(UTC)}
     emit(answer, lambda: click.echo(f"{message}: {sync_id}"))
@@ -93,7 +93,7 @@ def cancel(sync_id: str) -> None:
 def retry(sync_id: str, wait: bool) -> None:
     """Go on with a failed or cancelled run from its checkpoint, as a new run that a worker does."""
     app = connect(everyone=True)
-    hand_over(app, retry_run(app.database, app.scope, app.settings, utc_now, sync_id), wait=wait)
+    hand_over(app, retry_run(app.database, app.scope, app.settings, utc_now, sync_id, app.actor), wait=wait)
 
 
 @click.command("errors")
@@ -126,7 +126,7 @@ def errors(sync_id: str, limit: int, offset: int) -> None:
 def replay(sync_id: str, wait: bool) -> None:
     """Try the failed records of a run again, as a new run that a worker does."""
     app = connect(everyone=True)
-    hand_over(app, replay_errors(app.database, app.scope, app.settings, utc_now, sync_id), wait=wait)
+    hand_over(app, replay_errors(app.database, app.scope, app.settings, utc_now, sync_id, app.actor), wait=wait)
 
 
 def _line(run: RunView) -> tuple[object, ...]:

@@ -89,7 +89,8 @@ def start(app: App, name: str, **asked: Any) -> Triggered:
 
     Raises what `trigger_run` raises, in the words of the command line.
     """
-    request = RunRequest(name, trigger=Trigger.FORCE if asked["force"] else Trigger.MANUAL, **asked)
+    trigger = Trigger.FORCE if asked["force"] else Trigger.MANUAL
+    request = RunRequest(name, trigger=trigger, actor=app.actor, **asked)
     try:
         return trigger_run(app.database, app.scope, app.settings, utc_now, request)
     except SyncDisabled:
@@ -149,7 +150,7 @@ def _released(app: App, started: Triggered, error: Interrupted) -> Failed:
     run = get_run(app.database, app.scope, started.sync_id)
     if run.dry_run:
         with contextlib.suppress(Conflict):
-            cancel_run(app.database, app.scope, started.sync_id)
+            cancel_run(app.database, app.scope, started.sync_id, app.actor)
         message = f"{error}: the dry run was cancelled; nothing was changed"
     else:
         message = (

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from syncapp.audit import Actor, add_entry
 from syncapp.commands.start import RunRequest, Triggered, answer_in_flight, begin_run, live_run
 from syncapp.commands.trigger import Idempotency, earlier_answer, keep_answer
 from syncapp.db import Database, raw_connection
@@ -40,7 +41,7 @@ def leave_to_sweep(db: Database, sync_id: str) -> None:
         connection.execute(UNSENT, (sync_id,))
 
 
-def cancel_run(db: Database, scope: Scope, sync_id: str) -> RunStatus:
+def cancel_run(db: Database, scope: Scope, sync_id: str, actor: Actor) -> RunStatus:
     """Asks a run to stop at the next page; one that no worker holds ends here. The status it has now.
 
     Raises NotFound, Conflict (the run has ended).
@@ -49,12 +50,28 @@ def cancel_run(db: Database, scope: Scope, sync_id: str) -> RunStatus:
         run = _locked(session, sync_id)
         if run.status not in UNFINISHED:
             raise Conflict(f"The run has ended: {run.status}", error_code="RUN_ENDED", details={"sync_id": sync_id})
-        run.cancel_requested_at = func.coalesce(Run.cancel_requested_at, func.now())
-        session.flush()
-        if end_unheld_run(raw_connection(session), sync_id, RunStatus.CANCELLED, cancellation()):
-            return RunStatus.CANCELLED
-        add_event(session.connection(), sync_id, "cancel_requested", {})
-        return RunStatus(run.status)
+        add_entry(session, actor, "run.cancelled", organization_id=run.organization_id, target=sync_id)
+        return stop_run(session, run)
+
+
+def stop_runs(session: Session, organization_id: str, sync: str | None = None) -> int:
+    """Asks an organization's runs to stop, those of one sync or all; how many."""
+    wanted = select(Run).where(Run.organization_id == organization_id, Run.status.in_(UNFINISHED))
+    query = wanted if sync is None else wanted.where(Run.sync == sync)
+    found = session.scalars(query.order_by(Run.sync_id).with_for_update()).all()
+    for run in found:
+        stop_run(session, run)
+    return len(found)
+
+
+def stop_run(session: Session, run: Run) -> RunStatus:
+    """Of a run that has not ended and is locked; the status it has now."""
+    run.cancel_requested_at = func.coalesce(Run.cancel_requested_at, func.now())
+    session.flush()
+    if end_unheld_run(raw_connection(session), run.sync_id, RunStatus.CANCELLED, cancellation()):
+        return RunStatus.CANCELLED
+    add_event(session.connection(), run.sync_id, "cancel_requested", {})
+    return RunStatus(run.status)
 
 
 def retry_run(
@@ -63,7 +80,7 @@ def retry_run(
     settings: Settings,
     clock: Clock,
     sync_id: str,
-    request_id: str | None = None,
+    actor: Actor | None = None,
     idempotency: Idempotency | None = None,
 ) -> Triggered:
     """A new run that goes on from the checkpoint of one that failed or was cancelled.
@@ -86,7 +103,7 @@ def retry_run(
                 details={"sync_id": sync_id},
             )
         anew = _must_begin_anew(session, old)
-        request = replace(_request_like(old, request_id), retry_of=sync_id, replay_of=old.replay_of)
+        request = replace(_request_like(old, actor), retry_of=sync_id, replay_of=old.replay_of)
         answer = _start(session, old.organization_id, settings, clock, request, f"Retry of {sync_id} started")
         for statement in () if anew else (GO_ON, COPY_KEYS):
             session.execute(statement, {"new": answer.sync_id, "old": sync_id})
@@ -99,7 +116,7 @@ def replay_errors(
     settings: Settings,
     clock: Clock,
     sync_id: str,
-    request_id: str | None = None,
+    actor: Actor | None = None,
     idempotency: Idempotency | None = None,
 ) -> Triggered:
     """A new run that tries the failed records of an earlier one again, those that could be stored as they came.
@@ -121,7 +138,7 @@ def replay_errors(
         if running is not None and running.replay_of == sync_id:
             return _finish(session, idempotency, answer_in_flight(running, clock, f"A replay of {sync_id}"))
         message = f"Replay of {_count_replayable(session, sync_id)} of {sync_id} started"
-        request = replace(_request_like(old, request_id), replay_of=sync_id)
+        request = replace(_request_like(old, actor), replay_of=sync_id)
         answer = _start(session, old.organization_id, settings, clock, request, message)
         return _finish(session, idempotency, answer)
 
@@ -171,9 +188,9 @@ def _finish(session: Session, asked: Idempotency | None, answer: Triggered) -> T
     return answer
 
 
-def _request_like(old: Run, request_id: str | None) -> RunRequest:
+def _request_like(old: Run, actor: Actor | None) -> RunRequest:
     like = ("sync", "mode", "full_refresh", "dry_run", "since", "force")
-    return RunRequest(trigger=Trigger.RETRY, request_id=request_id, **{name: getattr(old, name) for name in like})
+    return RunRequest(trigger=Trigger.RETRY, actor=actor, **{name: getattr(old, name) for name in like})
 
 
 def _start(

@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from syncapp.commands.start import RunRequest, Triggered, start_run
 from syncapp.db import Database
+from syncapp.definition import Sync
 from syncapp.errors import CircuitOpen, Conflict, CredentialsMissing, NotFound, SyncDisabled
 from syncapp.models import Schedule
 from syncapp.ports import Clock
 from syncapp.records import Trigger
-from syncapp.schedules import tick_after
-from syncapp.scope import Scope
+from syncapp.registry import SYNCS
+from syncapp.schedules import plan, tick_after
+from syncapp.scope import EVERYONE
+from syncapp.turns import MOST_AT_ONCE, due_modes, take_turns
 
 # Beat's clock is not ours: a tick that comes a little before its time is that time's tick.
 EARLY = timedelta(seconds=30)
@@ -27,24 +31,50 @@ def fire(db: Database, settings: Settings, clock: Clock, name: str) -> list[Trig
     The runs to dispatch; none where the schedule is disabled, not due, or a run is in flight already. Ticks that were
     missed are made up for by one run. Raises DatabaseUnavailable.
     """
-    organization_id = settings.default_organization_id
-    with db.session(Scope(organization_id)) as session:
+    with db.session(EVERYONE) as session:
         row = session.execute(select(Schedule).where(Schedule.name == name).with_for_update()).scalar_one_or_none()
         now = clock()
-        if row is None or not _is_due(row, now):
+        sync = next((one for one in SYNCS if one.name == name), None)
+        if row is None or sync is None or not _is_due(row, now):
             return []
-        row.next_run_at, row.last_run_at = tick_after(row, now), now
+        start = _start if sync.provider is None else _start_each
+        return [one for one in start(session, sync, row, settings, clock) if one.sync_started]
+
+
+def _start(session: Session, sync: Sync, row: Schedule, settings: Settings, clock: Clock) -> list[Triggered]:
+    """The default organization's run."""
+    now = clock()
+    row.next_run_at, row.last_run_at = tick_after(row, now), now
+    request = RunRequest(sync.name, trigger=Trigger.SCHEDULE)
+    try:
+        return [start_run(session, settings.default_organization_id, settings, clock, request)]
+    except CircuitOpen as error:
+        _try_again_sooner(row, now, error.retry_after)
+    except Conflict:
+        _try_again_sooner(row, now, AFTER_ANOTHER_RUN)
+    except (CredentialsMissing, NotFound, SyncDisabled):
+        pass  # that is for whoever reads the schedule's page to see
+    return []
+
+
+def _start_each(session: Session, sync: Sync, row: Schedule, settings: Settings, clock: Clock) -> list[Triggered]:
+    """A run of each organization whose turn it is. One that cannot start has had its turn."""
+    now = max(clock(), row.next_run_at or clock())
+    organizations = take_turns(session, sync, row, now)
+    if organizations:
+        row.last_run_at = now
+    if len(organizations) < MOST_AT_ONCE:  # else the next tick takes more
+        row.next_run_at = plan(session, row, settings, now)
+    started = []
+    for organization_id, mode in due_modes(
+        session, sync, settings, organizations, now, row.interval_seconds or 0
+    ).items():
         try:
-            started = start_run(session, organization_id, settings, clock, RunRequest(name, trigger=Trigger.SCHEDULE))
-        except CircuitOpen as error:
-            _try_again_sooner(row, now, error.retry_after)
-            return []
-        except Conflict:
-            _try_again_sooner(row, now, AFTER_ANOTHER_RUN)
-            return []
-        except (CredentialsMissing, NotFound, SyncDisabled):
-            return []  # that is for whoever reads the schedule's page to see
-        return [started] if started.sync_started else []
+            request = RunRequest(sync.name, mode=mode, trigger=Trigger.SCHEDULE)
+            started.append(start_run(session, organization_id, settings, clock, request))
+        except (CircuitOpen, Conflict, CredentialsMissing, NotFound, SyncDisabled):
+            continue
+    return started
 
 
 def _is_due(row: Schedule, now: datetime) -> bool:

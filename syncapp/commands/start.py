@@ -9,13 +9,16 @@ from datetime import datetime
 from math import ceil
 from typing import Any
 
+import orjson
 import psycopg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from syncapp.audit import Actor
+from syncapp.credentials import missing, refused
 from syncapp.db import raw_connection
-from syncapp.definition import Sync
+from syncapp.definition import Reads, Sync
 from syncapp.errors import CircuitOpen, Conflict, NotFound, SyncDisabled, ValidationFailed
 from syncapp.models import Run
 from syncapp.ports import Clock
@@ -29,7 +32,9 @@ WITH state AS (
         organizations.active,
         (SELECT NOT enabled FROM schedules WHERE name = %(sync)s) AS disabled,
         (SELECT extract(epoch FROM open_until - now())::float FROM circuits
-            WHERE sync = %(sync)s AND organization_id = %(organization_id)s AND open_until > now()) AS wait
+            WHERE sync = %(sync)s AND organization_id = %(organization_id)s AND open_until > now()) AS wait,
+        CASE WHEN %(provider)s::text IS NULL THEN true ELSE (SELECT valid FROM credentials
+            WHERE organization_id = %(organization_id)s AND provider = %(provider)s) END AS admitted
     FROM organizations WHERE id = %(organization_id)s
 ), created AS (
     INSERT INTO sync_runs (sync_id, sync, organization_id, mode, trigger, full_refresh, dry_run, since, force,
@@ -38,11 +43,16 @@ WITH state AS (
         %(since)s::timestamptz, %(force)s, %(allow_mass_delete)s, %(request_id)s, %(retry_of)s, %(replay_of)s,
         now()
     FROM state
-    WHERE active AND (disabled IS NOT TRUE OR %(force)s OR %(dry_run)s) AND (wait IS NULL OR %(ignore_circuit)s)
+    WHERE active AND (disabled IS NOT TRUE OR %(force)s OR %(dry_run)s)
+        AND (%(asks_nobody)s OR admitted AND (wait IS NULL OR %(force)s))
     ON CONFLICT (sync, organization_id) WHERE status IN ('starting', 'running') AND NOT dry_run DO NOTHING
     RETURNING sync_id
+), audited AS (
+    INSERT INTO audit_log (actor, organization_id, action, target, request_id, details)
+    SELECT %(actor)s, %(organization_id)s, 'run.started', sync_id, %(request_id)s, %(asked)s::jsonb FROM created
+    WHERE %(actor)s::text IS NOT NULL
 )
-SELECT state.active, state.disabled, state.wait, created.sync_id FROM state LEFT JOIN created ON true
+SELECT state.active, state.disabled, state.wait, state.admitted, created.sync_id FROM state LEFT JOIN created ON true
 """
 TRIES = 3  # each more is needed only where a run ends between two statements
 
@@ -51,7 +61,7 @@ TRIES = 3  # each more is needed only where a run ends between two statements
 class RunRequest:
     """What somebody asks for. `since` reads from there instead of the cursor; `force` asks even where the schedule is
     disabled or the circuit open; `retry_of` and `replay_of` name the run that it goes on with, or whose failed records
-    it tries again."""
+    it tries again. `actor` is nobody where it is the clock that asks."""
 
     sync: str
     mode: str | None = None
@@ -61,14 +71,14 @@ class RunRequest:
     since: datetime | None = None
     force: bool = False
     allow_mass_delete: bool = False
-    request_id: str | None = None
+    actor: Actor | None = None
     retry_of: str | None = None
     replay_of: str | None = None
 
     @property
-    def ignores_circuit(self) -> bool:
-        """A replay does not ask the source."""
-        return self.force or self.replay_of is not None
+    def asks_nobody(self) -> bool:
+        """A replay does not ask the source: neither its circuit nor its credentials matter."""
+        return self.replay_of is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +104,16 @@ def make_sync_id(organization_id: str, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of trying to start a run: whether it was started, else what may have been in the way."""
+    """What came of trying to start a run: whether it was started, else what may have been in the way.
+
+    `admitted` is None where the organization has no credentials for the source, False where they were refused.
+    """
 
     answer: Triggered
     started: bool
     disabled: bool
     wait: float | None
+    admitted: bool | None
 
 
 def try_start(
@@ -109,7 +123,7 @@ def try_start(
     sync = find_sync(request.sync)
     sync.check_configured(settings)
     mode = _mode(sync, request)
-    _check_since(request)
+    _check_read(sync, request, mode)
     now = clock()
     answer = Triggered(
         sync=sync.name,
@@ -120,10 +134,11 @@ def try_start(
         message=f"{sync.title} sync started",
         timestamp=_timestamp(now),
     )
-    active, disabled, wait, created = connection.execute(START, _values(request, answer, mode)).fetchone() or [None] * 4
+    found = connection.execute(START, _values(sync, request, answer, mode)).fetchone() or [None] * 5
+    active, disabled, wait, admitted, created = found
     if not active:
         raise NotFound(f"There is no active organization {organization_id}")
-    return Attempt(answer, created is not None, bool(disabled), wait)
+    return Attempt(answer, created is not None, bool(disabled), wait, admitted)
 
 
 def begin_run(
@@ -137,7 +152,7 @@ def begin_run(
         running = None if request.dry_run else live_run(session, request.sync, organization_id)
         if running is not None:
             return running
-        _check_allowed(request, attempt)
+        _check_allowed(find_sync(request.sync), request, attempt)
     raise Conflict(f"A run of {request.sync} has just ended; ask again", error_code="RUN_JUST_ENDED")
 
 
@@ -185,7 +200,7 @@ def _timestamp(now: datetime) -> str:
 
 def _mode(sync: Sync, request: RunRequest) -> str:
     mode = request.mode or sync.default_mode
-    allowed = list(sync.modes) or [sync.default_mode]
+    allowed = sync.mode_names
     if mode not in allowed:
         raise ValidationFailed(
             f"The sync {sync.name} has no mode {mode}",
@@ -194,13 +209,19 @@ def _mode(sync: Sync, request: RunRequest) -> str:
     return mode
 
 
-def _check_since(request: RunRequest) -> None:
+def _check_read(sync: Sync, request: RunRequest, mode: str) -> None:
     if request.full_refresh and request.since is not None:
         rule = ["Must not be given with full_refresh, which reads everything."]
         raise ValidationFailed("A full refresh reads from no time on", details={"fields": {"since": rule}})
+    if sync.mode_of(mode).reads is Reads.CHANGES:
+        return
+    wrong = [name for name in ("full_refresh", "since") if getattr(request, name)]
+    if wrong and not (sync.mode_of(mode).reads is Reads.EVERYTHING and wrong == ["full_refresh"]):
+        rule = [f"The mode {mode} says itself what is read."]
+        raise ValidationFailed(f"Not with the mode {mode}", details={"fields": dict.fromkeys(wrong, rule)})
 
 
-def _values(request: RunRequest, answer: Triggered, mode: str) -> Mapping[str, Any]:
+def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Mapping[str, Any]:
     return {
         "sync_id": answer.sync_id,
         "sync": answer.sync,
@@ -212,21 +233,36 @@ def _values(request: RunRequest, answer: Triggered, mode: str) -> Mapping[str, A
         "since": request.since,
         "force": request.force,
         "allow_mass_delete": request.allow_mass_delete,
-        "request_id": request.request_id,
+        "actor": request.actor and request.actor.name,
+        "request_id": request.actor and request.actor.request_id,
+        "asked": _asked(request, mode),
         "retry_of": request.retry_of,
         "replay_of": request.replay_of,
-        "ignore_circuit": request.ignores_circuit,
+        "asks_nobody": request.asks_nobody,
+        "provider": sync.provider,
     }
 
 
-def _check_allowed(request: RunRequest, attempt: Attempt) -> None:
-    """Raises SyncDisabled, CircuitOpen."""
+def _asked(request: RunRequest, mode: str) -> str:
+    """What the audit trail tells of a request."""
+    more = {name: getattr(request, name) for name in ("full_refresh", "dry_run", "force", "allow_mass_delete", "since")}
+    told = {name: value for name, value in more.items() if value}
+    return orjson.dumps({"sync": request.sync, "mode": mode, "trigger": request.trigger.value} | told).decode()
+
+
+def _check_allowed(sync: Sync, request: RunRequest, attempt: Attempt) -> None:
+    """Raises SyncDisabled, CredentialsMissing, CircuitOpen."""
     if attempt.disabled and not (request.force or request.dry_run):
         raise SyncDisabled(
             f"The sync {request.sync} is disabled; enable it with PATCH /api/v1/schedules/{request.sync} "
             'and {"enabled": true}, or force the run'
         )
-    if attempt.wait is not None and not request.ignores_circuit:
+    if request.asks_nobody:
+        return
+    if not attempt.admitted:
+        why = missing if attempt.admitted is None else refused
+        raise why(attempt.answer.organization_id, str(sync.provider))
+    if attempt.wait is not None and not request.force:
         raise CircuitOpen(
             f"The source of {request.sync} could not be reached several times in a row; it is left alone for a while. "
             "Wait, or force the run",

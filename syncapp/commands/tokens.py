@@ -34,6 +34,11 @@ class Caller:
     role: str
     organization_id: str | None
 
+    @property
+    def actor(self) -> str:
+        """As the audit trail names it."""
+        return self.name if self.token_id is None else f"token:{self.token_id}"
+
 
 def hash_token(token: str) -> bytes:
     """Tokens are 256 random bits: a plain SHA-256 is enough, and quick enough for every request."""

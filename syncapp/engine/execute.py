@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from syncapp.credentials import note_refused
 from syncapp.definition import Stream
 from syncapp.engine.ending import cancellation
 from syncapp.engine.lease import Lease, LeaseLost, take_lease
@@ -17,6 +18,7 @@ from syncapp.engine.steps import Progress, Step
 from syncapp.engine.stream import StreamRun, Work
 from syncapp.errors import (
     ConnectionFailed,
+    CredentialsRefused,
     DatabaseUnavailable,
     RateLimited,
     SyncError,
@@ -136,7 +138,7 @@ def _complete(lease: Lease, work: Work) -> str:
 
     def end(connection: psycopg.Connection[Any]) -> None:
         if not run["dry_run"]:
-            keep_state(connection, lease, work.finished)
+            keep_state(connection, lease, work.sync, work.finished)
             if work.source == "live" and not run["replay_of"]:  # a replay asks nothing of the source
                 note_reached(connection, run["sync"], run["organization_id"])
         lease.end(connection, RunStatus.COMPLETED)
@@ -152,6 +154,10 @@ def _fail(lease: Lease, runtime: Runtime, error: SyncError) -> str:
     def end(connection: psycopg.Connection[Any]) -> None:
         if isinstance(error, ConnectionFailed) and not run["dry_run"]:
             note_unreachable(connection, run["sync"], run["organization_id"], limit)
+        if isinstance(error, CredentialsRefused) and error.error_code == CredentialsRefused.default_code:
+            provider = runtime.find_sync(run["sync"]).provider
+            if provider is not None:
+                note_refused(connection, run["organization_id"], provider, lease.taken_at)
         lease.end(connection, RunStatus.FAILED, error)
 
     lease.in_transaction(end)

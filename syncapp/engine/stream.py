@@ -54,7 +54,14 @@ class Work:
     @property
     def context(self) -> SourceContext:
         run, runtime = self.lease.run, self.runtime
-        return SourceContext(runtime.settings, run["organization_id"], run["mode"], runtime.clock, runtime.rate_limit)
+        return SourceContext(
+            settings=runtime.settings,
+            organization_id=run["organization_id"],
+            mode=run["mode"],
+            clock=runtime.clock,
+            rate_limit=runtime.rate_limit,
+            database=runtime.database,
+        )
 
 
 class StreamRun:
@@ -120,7 +127,10 @@ class StreamRun:
         """Decides what is read: everything, or what changed since the cursor."""
         self.progress.read_started = self.lease.taken_at.isoformat()
         if not (self.replay_of or self.mock):
-            choose = partial(choose_read, lease=self.lease, stream=self.stream, settings=self.work.runtime.settings)
+            work = self.work
+            choose = partial(
+                choose_read, lease=self.lease, sync=work.sync, stream=self.stream, settings=work.runtime.settings
+            )
             self.progress.since, self.progress.complete = self.lease.in_transaction(choose)
 
     def _source(self) -> Source:

@@ -73,28 +73,28 @@ class TableDestination:
         applied = Applied(failures=list(prepared.failures))
         writer = Writer(self.sql, connection, context, applied, batch.rows)
         known: dict[str, int | None] = {}
-        created, updated = len(prepared.new), 0
-        if not (prepared.new and self._guesses and writer.insert_blindly(prepared.new, batch.before_wait)):
+        written = writer.insert_blindly(prepared.new, batch.before_wait) if prepared.new and self._guesses else None
+        if written is None:
             batch.before_wait()
             known = self._look_up(connection, context, [*live, *removed])
             changed = self._encode(batch, live, known, applied.failures)
-            created, updated = writer.write(changed, known)
+            written = writer.write(changed, known)
             self._guesses = self._guesses and not (prepared.new and known)
             self._all_new = self._guesses and not known and not (context.dry_run or context.record_changes)
         absent = {key: (0, b"") for key in removed if key not in known and not context.keep_newer}
         if absent and not context.dry_run:
             # What was removed before we ever saw it becomes a deleted row: others may refer to it.
             writer.merge(self._encode(batch, absent, known, applied.failures))
-        deleted = self._mark_deleted(connection, context, removed, applied)
+        deleted = written.deleted + self._mark_deleted(connection, context, removed, applied)
         deleted += len(absent) if context.dry_run else 0
         self._mark_failed(connection, context, applied.failures)
         applied.counts = Counts(
             processed=len(batch),
-            created=created,
-            updated=updated,
+            created=written.created,
+            updated=written.updated,
             deleted=deleted,
             failed=len(applied.failures),
-            unchanged=len(batch) - created - updated - deleted - len(applied.failures),
+            unchanged=len(batch) - written.created - written.updated - deleted - len(applied.failures),
         )
         return applied
 

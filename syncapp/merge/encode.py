@@ -141,6 +141,7 @@ def _tree(value: Any) -> str:
 
 WRITERS: dict[ColumnKind, Callable[[Any], str]] = {
     "text": _text,
+    "date": _text,
     "timestamp": _text,  # RFC 3339, made by the normalizer
     "integer": _integer,
     "number": _number,
@@ -150,6 +151,7 @@ WRITERS: dict[ColumnKind, Callable[[Any], str]] = {
 ABSENT = type(None)
 TYPES: dict[ColumnKind, frozenset[type]] = {
     "text": frozenset({str, ABSENT}),
+    "date": frozenset({str, ABSENT}),
     "timestamp": frozenset({str, ABSENT}),
     "integer": frozenset({int, ABSENT}),
     "number": frozenset({int, float, ABSENT}),

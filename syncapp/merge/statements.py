@@ -59,6 +59,7 @@ class Statements:
     def _upsert_from(self, source: str) -> str:
         """Rows come in the order of their keys, so that two syncs that write the same rows do not deadlock."""
         updates = ", ".join(f"{name} = excluded.{name}" for name in self.table.names)
+        live = "" if self.table.says_removed else ", deleted_at = NULL"
         version = self.table.version
         newer = f"AND (t.{version} IS NULL OR excluded.{version} >= t.{version})" if version else ""
         return f"""
@@ -69,20 +70,24 @@ class Statements:
                 FROM {source} ORDER BY external_id
                 ON CONFLICT (organization_id, external_id) DO UPDATE SET
                     {updates}, row_hash = excluded.row_hash, last_synced_at = excluded.last_synced_at,
-                    sync_status = 'synced', sync_errors = NULL, is_mock = excluded.is_mock, deleted_at = NULL
+                    sync_status = 'synced', sync_errors = NULL, is_mock = excluded.is_mock{live}
                 WHERE t.row_hash IS DISTINCT FROM excluded.row_hash AND (t.is_mock OR NOT excluded.is_mock)
                     AND (NOT %(keep_newer)s OR t.deleted_at IS NULL {newer})
-                RETURNING (xmax = 0) AS created
+                RETURNING CASE WHEN t.deleted_at IS NOT NULL THEN 'deleted'
+                    WHEN xmax = 0 THEN 'created' ELSE 'updated' END AS done
             )
-            SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM merged"""
+            SELECT count(*) FILTER (WHERE done = 'created'), count(*) FILTER (WHERE done = 'updated'),
+                count(*) FILTER (WHERE done = 'deleted') FROM merged"""
 
     @cached_property
     def compare(self) -> str:
         """Rows as they are and as they would be. The planner is kept on the index: the staging has no statistics."""
         was = ", ".join(f"t.{name}" for name in self.table.names)
         new = ", ".join(f"s.{name}" for name in self.table.names)
+        there = "true" if self.table.says_removed else "t.deleted_at IS NULL"
+        removed = "s.deleted_at IS NOT NULL" if self.table.says_removed else "false"
         return f"""
-            SELECT s.external_id, t.id IS NOT NULL AND t.deleted_at IS NULL, ({was}) IS DISTINCT FROM ({new}),
+            SELECT s.external_id, t.id IS NOT NULL AND {there}, ({was}) IS DISTINCT FROM ({new}), {removed},
                    {self._shown("t")}, {self._shown("s")}
             FROM {self.staging} s LEFT JOIN LATERAL (
                 SELECT * FROM {self.table.name} x

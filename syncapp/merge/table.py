@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import Boolean, DateTime, Integer, Numeric, Text
+from sqlalchemy import Boolean, Date, DateTime, Integer, Numeric, Text
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import MappedColumn
@@ -15,11 +15,12 @@ from sqlalchemy.types import TypeEngine
 
 from syncapp.models.base import Synced
 
-ColumnKind = Literal["text", "integer", "number", "boolean", "timestamp", "json"]
+ColumnKind = Literal["text", "integer", "number", "boolean", "date", "timestamp", "json"]
 
 
 KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
     (Text, "text"),
+    (Date, "date"),
     (DateTime, "timestamp"),
     (Boolean, "boolean"),
     (Integer, "integer"),
@@ -28,11 +29,13 @@ KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
 )
 COMMON = frozenset(name for name, value in vars(Synced).items() if isinstance(value, MappedColumn))
 VERSION = "source_updated_at"
+REMOVAL = "deleted_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column the source fills. Values by kind: str, int, int or float, bool, RFC 3339 str, JSON; or None."""
+    """A column the source fills. Values by kind: str, int, int or float, bool, RFC 3339 str of a date or a time, JSON;
+    or None."""
 
     name: str
     kind: ColumnKind = "text"
@@ -56,6 +59,8 @@ class Table:
     """A table of `id, organization_id, external_id, columns…, row_hash` and the tail that all synced tables have.
 
     `version` names the timestamp column that says which of two states of a record is the newer one.
+    With `deleted_at` as the last of its columns the source itself says there since when a record is removed, and such a
+    record is kept as it came; else `Row.deleted` marks one, and of its row nothing but `deleted_at` changes.
     `row_hash` tells in one array query which records differ. A trigger empties it when anyone else changes the row, so
     that the next read puts the row right.
     """
@@ -66,15 +71,22 @@ class Table:
     version: str | None = None
 
     @classmethod
-    def of(cls, model: type[Synced], **references: Table) -> Table:
+    def of(
+        cls, model: type[Synced], *, version: str = VERSION, says_removed: bool = False, **references: Table
+    ) -> Table:
         """The table of a model: its own columns, and by column the tables that it refers to."""
         columns = model.__table__.columns  # type: ignore[attr-defined]
+        own = [_column(column, references) for column in columns if column.name not in COMMON]
         return cls(
             model.__tablename__,  # type: ignore[attr-defined]
-            tuple(_column(column, references) for column in columns if column.name not in COMMON),
+            (*own, Column(REMOVAL, "timestamp")) if says_removed else tuple(own),
             tuple(Reference(name, table) for name, table in references.items()),
-            version=VERSION if VERSION in columns else None,
+            version=version if version in columns else None,
         )
+
+    @cached_property
+    def says_removed(self) -> bool:
+        return REMOVAL in self.names
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import psycopg
@@ -24,6 +24,17 @@ SAVEPOINT = "SAVEPOINT nothing_written"  # set before `Writer.write`, in a round
 ROLL_BACK = "ROLLBACK TO SAVEPOINT nothing_written"
 
 
+class Written(NamedTuple):
+    """How many rows were created and updated, and how many were written as removed."""
+
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: tuple[int, ...]) -> Written:  # type: ignore[override]
+        return Written(*map(sum, zip(self, other, strict=True)))
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Writes the rows of one batch that differ, in the caller's transaction. What becomes of them goes to `applied`.
@@ -37,37 +48,34 @@ class Writer:
     applied: Applied
     rows: Mapping[str, tuple[Row, Json]]
 
-    def write(self, changed: Sequence[Encoded], known: Mapping[str, int | None]) -> tuple[int, int]:
-        """Created and updated rows. `known` has the keys of the rows that are there.
+    def write(self, changed: Sequence[Encoded], known: Mapping[str, int | None]) -> Written:
+        """Writes rows that differ. `known` has the keys of the rows that are there.
 
         New rows go straight into the table, for half the price. Where one row is refused, or somebody else has written
         it in the meantime, all go the long way. Rows come in the order of their keys, as there.
         """
         if not changed:
-            return 0, 0
+            return Written()
         try:
             if self.context.dry_run or self.context.record_changes:
                 return self._upsert(changed)
             new = sorted([one for one in changed if one[0] not in known])
-            if new:
-                self._insert(new)
-            created, updated = self._upsert([one for one in changed if one[0] in known])
-            return created + len(new), updated
+            inserted = self._insert(new) if new else Written()
+            return inserted + self._upsert([one for one in changed if one[0] in known])
         except REFUSED:
             self.connection.execute(ROLL_BACK)
             return self.merge(changed)
 
-    def insert_blindly(self, rows: Sequence[Encoded], before_wait: Callable[[], None]) -> bool:
-        """Inserts rows without having looked whether they are there; False where that was wrong, and nothing is."""
+    def insert_blindly(self, rows: Sequence[Encoded], before_wait: Callable[[], None]) -> Written | None:
+        """Inserts rows without having looked whether they are there; None where that was wrong, and nothing is."""
         self.connection.execute(SAVEPOINT)
         try:
-            self._insert(sorted(rows), before_wait)
+            return self._insert(sorted(rows), before_wait)
         except REFUSED:
             self.connection.execute(ROLL_BACK)
-            return False
-        return True
+            return None
 
-    def merge(self, rows: Sequence[Encoded]) -> tuple[int, int]:
+    def merge(self, rows: Sequence[Encoded]) -> Written:
         """What PostgreSQL refuses is halved until the bad record stands alone."""
         try:
             with self.connection.transaction():
@@ -77,19 +85,21 @@ class Writer:
                 key = rows[0][0]
                 reason = (error.diag.message_primary or "PostgreSQL refused it").replace("\x00", "")
                 self.applied.failures.append(Failure(key, InvalidRecord.error_type, reason, self.rows[key][1]))
-                return 0, 0
+                return Written()
         half = len(rows) // 2
-        first, second = self.merge(rows[:half]), self.merge(rows[half:])
-        return first[0] + second[0], first[1] + second[1]
+        return self.merge(rows[:half]) + self.merge(rows[half:])
 
-    def _insert(self, rows: Sequence[Encoded], before_wait: Callable[[], None] = lambda: None) -> None:
+    def _insert(self, rows: Sequence[Encoded], before_wait: Callable[[], None] = lambda: None) -> Written:
         """`now` is what PostgreSQL's `now()` is."""
         common = f',"{self.context.organization_id}",now,synced,{self.context.mock}\n'
         self._copy(self.sql.copy_new, rows, common.encode(), before_wait)
+        says_removed = self.sql.table.says_removed
+        removed = sum(self.rows[key][0].values[-1] is not None for key, _, _ in rows) if says_removed else 0
+        return Written(created=len(rows) - removed, deleted=removed)
 
-    def _upsert(self, rows: Sequence[Encoded]) -> tuple[int, int]:
+    def _upsert(self, rows: Sequence[Encoded]) -> Written:
         if not rows:
-            return 0, 0
+            return Written()
         compared = self.context.dry_run or self.context.record_changes
         few = self._as_json(rows) if len(rows) <= FEW and not compared else None
         if few is not None:
@@ -99,17 +109,14 @@ class Writer:
             self.connection.execute(self.sql.empty_staging)  # of what another half of the batch left
         self._copy(self.sql.copy, rows, b"\n")
         changes = self._compare() if compared else []
-        if self.context.dry_run:
-            created = sum(change.operation == "created" for change in changes)
-            counts = created, len(changes) - created
-        else:
-            counts = self._count(self.sql.upsert, {})
         self.applied.changes = [*self.applied.changes, *changes]
-        return counts
+        if not self.context.dry_run:
+            return self._count(self.sql.upsert, {})
+        done = [change.operation for change in changes]
+        return Written(*(done.count(operation) for operation in Written._fields))
 
-    def _count(self, upsert: str, parameters: Mapping[str, Any]) -> tuple[int, int]:
-        created, updated = self.connection.execute(upsert, {**self._parameters, **parameters}).fetchone() or (0, 0)
-        return int(created), int(updated)
+    def _count(self, upsert: str, parameters: Mapping[str, Any]) -> Written:
+        return Written(*(self.connection.execute(upsert, {**self._parameters, **parameters}).fetchone() or ()))
 
     def _as_json(self, rows: Sequence[Encoded]) -> str | None:
         """The rows as objects by column. None where a number has more digits than JSON's writer takes."""
@@ -151,11 +158,11 @@ class Writer:
     def _compare(self) -> list[Change]:
         parameters = {"organization": self.context.organization_id}
         changes = []
-        for key, exists, differs, before, after in self.connection.execute(self.sql.compare, parameters).fetchall():
-            if not exists:
-                changes.append(Change(key, "created", None, after))
-            elif differs:
-                changes.append(Change(key, "updated", before, after))
+        for key, exists, differs, removed, *states in self.connection.execute(self.sql.compare, parameters).fetchall():
+            if not exists or differs:
+                before, after = states if exists else (None, states[1])
+                operation = "deleted" if removed else "updated" if exists else "created"
+                changes.append(Change(key, operation, before, after))
         return changes
 
     @property

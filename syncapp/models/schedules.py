@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
 
-from syncapp.models.base import Base
+from syncapp.models.base import Base, OfOrganization
 
 
 class Schedule(Base):
@@ -26,6 +26,19 @@ class Schedule(Base):
     next_run_at: Mapped[datetime | None]
     last_run_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class OrganizationSchedule(OfOrganization, Base):
+    """When the schedule `name` was last due for an organization that has a source of its own.
+
+    `last_run_at` is when that was taken up, at first when the organization was found to have a source.
+    """
+
+    __tablename__ = "organization_schedules"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    last_run_at: Mapped[datetime]
 
 
 class Process(Base):

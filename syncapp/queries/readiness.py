@@ -21,7 +21,7 @@ from syncapp.errors import DatabaseUnavailable
 from syncapp.migrations.command import head
 from syncapp.models import Process
 from syncapp.queries.history import History, read_history
-from syncapp.queries.syncs import is_configured
+from syncapp.queries.syncs import is_configured, read_credentials
 from syncapp.registry import SYNCS
 from syncapp.scope import EVERYONE, Scope
 
@@ -120,11 +120,12 @@ def _alive(session: Session) -> tuple[set[str], bool]:
 
 def _external_api(db: Database, settings: Settings, now: datetime) -> str:
     """What the last ended runs of the default organization say about their upstreams."""
-    names = [sync.name for sync in SYNCS if is_configured(sync, settings)]
-    if not names:
-        return "not_configured"
     try:
         with db.session(Scope(settings.default_organization_id)) as session:
+            stored = read_credentials(session)
+            names = [sync.name for sync in SYNCS if is_configured(sync, settings, stored)]
+            if not names:
+                return "not_configured"
             histories = [found for found in read_history(session, names, now).values() if found.ended]
     except DatabaseUnavailable:
         return "unknown"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from syncapp.db import Database
-from syncapp.definition import Sync
-from syncapp.models import Schedule
+from syncapp.definition import Sync, first_schedule
+from syncapp.models import Credential, Schedule
 from syncapp.queries.health import Facts, level_of, longest_gap
 from syncapp.queries.history import History, read_history
 from syncapp.records import HealthLevel
@@ -64,7 +64,8 @@ def list_syncs(db: Database, scope: Scope, settings: Settings, now: datetime) ->
     with db.session(scope) as session:
         histories = read_history(session, [sync.name for sync in SYNCS], now)
         schedules = read_schedules(session)
-    return [_view(sync, settings, histories[sync.name], schedules.get(sync.name), now) for sync in SYNCS]
+        stored = read_credentials(session)
+    return [_view(sync, settings, stored, histories[sync.name], schedules.get(sync.name), now) for sync in SYNCS]
 
 
 def list_schedules(db: Database, settings: Settings) -> list[ScheduleView]:
@@ -85,14 +86,22 @@ def read_schedules(session: Session) -> dict[str, Schedule]:
     return {row.name: row for row in session.scalars(select(Schedule))}
 
 
-def is_configured(sync: Sync, settings: Settings) -> bool:
-    return not list(sync.missing(settings))
+def read_credentials(session: Session) -> dict[str, Credential]:
+    """Those of the session's one organization, by provider."""
+    return {row.provider: row for row in session.scalars(select(Credential))}
+
+
+def is_configured(sync: Sync, settings: Settings, stored: Container[str] | None = None) -> bool:
+    """Whether the environment is complete for it and, where `stored` is given, the organization has its credentials."""
+    has_key = stored is None or sync.provider is None or sync.provider in stored
+    return has_key and not list(sync.missing(settings))
 
 
 def view_schedule(sync: Sync, row: Schedule | None, settings: Settings) -> ScheduleView:
     if row is None:
-        interval = sync.every.interval.total_seconds() if sync.every.interval else None
-        return ScheduleView(sync.name, sync.every.cron, interval, "UTC", True, None, None, sync.queue)
+        first = first_schedule(sync.every, settings)
+        interval = first.interval.total_seconds() if first.interval else None
+        return ScheduleView(sync.name, first.cron, interval, "UTC", first.enabled, None, None, sync.queue)
     planned = row.next_run_at if row.enabled and is_configured(sync, settings) else None
     return ScheduleView(
         sync.name,
@@ -106,13 +115,16 @@ def view_schedule(sync: Sync, row: Schedule | None, settings: Settings) -> Sched
     )
 
 
-def health_of(sync: Sync, history: History, row: Schedule | None, now: datetime) -> HealthLevel:
-    cron, seconds = (row.cron, row.interval_seconds) if row else (sync.every.cron, None)
-    interval = longest_gap(cron, now) if cron else timedelta(seconds=seconds or 0) or sync.every.interval
+def health_of(
+    schedule: ScheduleView, history: History, begin: datetime, now: datetime, *, refused: bool = False
+) -> HealthLevel:
+    """`begin` is since when a success could be expected; `refused` that the source took our credentials last time."""
+    if refused and schedule.enabled:
+        return HealthLevel.UNHEALTHY
     facts = Facts(
-        enabled=row.enabled if row else True,
-        interval=interval or timedelta(days=1),
-        since=history.last_success_at or (row.updated_at if row else now),
+        enabled=schedule.enabled,
+        interval=longest_gap(schedule.cron, now) if schedule.cron else timedelta(seconds=schedule.interval or 86_400),
+        since=history.last_success_at or begin,
         succeeded=history.last_success_at is not None,
         failures=history.failures,
         last_source=history.source,
@@ -128,24 +140,35 @@ def health_levels(
     now: datetime,
 ) -> list[HealthLevel]:
     """One a sync that is configured; the others count in no health."""
+    found = [(sync, schedules.get(sync.name)) for sync in syncs if is_configured(sync, settings)]
     return [
-        health_of(sync, histories[sync.name], schedules.get(sync.name), now)
-        for sync in syncs
-        if is_configured(sync, settings)
+        health_of(view_schedule(sync, row, settings), histories[sync.name], row.updated_at if row else now, now)
+        for sync, row in found
     ]
 
 
-def _view(sync: Sync, settings: Settings, history: History, row: Schedule | None, now: datetime) -> SyncView:
-    configured = is_configured(sync, settings)
+def _view(
+    sync: Sync,
+    settings: Settings,
+    stored: Mapping[str, Credential],
+    history: History,
+    row: Schedule | None,
+    now: datetime,
+) -> SyncView:
+    configured = is_configured(sync, settings, stored)
+    schedule = view_schedule(sync, row, settings)
+    credential = stored.get(sync.provider or "")
+    begins = [found.updated_at for found in (row, credential) if found is not None]
+    refused = credential is not None and not credential.valid
     return SyncView(
         name=sync.name,
         title=sync.title,
         queue=sync.queue,
         source=sync.source,
         destination=sync.destination,
-        modes=list(sync.modes) or [sync.default_mode],
+        modes=sync.mode_names,
         configured=configured,
-        schedule=view_schedule(sync, row, settings),
-        health=health_of(sync, history, row, now) if configured else None,
+        schedule=schedule,
+        health=health_of(schedule, history, max(begins, default=now), now, refused=refused) if configured else None,
         freshness=Freshness(history.last_success_at, history.last_complete_at, history.freshness_seconds(now)),
     )

@@ -17,6 +17,7 @@ import redis
 from psycopg.rows import dict_row
 
 from syncapp.demo.server import DemoServer
+from tests.keys import SECRET_KEY
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,7 @@ class Fleet:
             "REDIS_URL": self.redis_url,
             "MOCK_API_URL": self.upstream.url,
             "MOCK_API_KEY": "key-of-the-tests",
+            "SYNCAPP_SECRET_KEY": SECRET_KEY,
             "PYTHONUNBUFFERED": "1",
             "LOG_FORMAT": "console",
         }

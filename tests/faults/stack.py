@@ -24,6 +24,7 @@ from syncapp.embedded.postgres import PostgresServer
 from syncapp.embedded.valkey import ValkeyServer
 from tests.faults.processes import Running
 from tests.faults.upstream import PAGE, Upstream
+from tests.keys import SECRET_KEY
 from tests.waiting import wait_for
 
 TOKEN = "the-admin-token-of-the-fault-tests"
@@ -72,6 +73,7 @@ class Stack:
             "DATABASE_URL": self.postgres.url,
             "REDIS_URL": self.valkey.url,
             "SYNCAPP_ADMIN_TOKEN": TOKEN,
+            "SYNCAPP_SECRET_KEY": SECRET_KEY,
             "MOCK_API_URL": self.upstream.url,
             "MOCK_API_KEY": "key-of-the-fault-tests",
             **SETTINGS,

@@ -24,6 +24,7 @@ from syncapp.commands import create_token
 from syncapp.db import Database
 from syncapp.embedded.valkey import ValkeyServer
 from syncapp.testing import RecordingDispatcher
+from tests.keys import SECRET_KEY
 
 ADMIN = "the-admin-token-of-the-tests"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -93,6 +94,7 @@ def open_api(database_url: str, redis_url: str, **settings: Any) -> Iterator[Api
         "database_url": database_url,
         "redis_url": redis_url,
         "syncapp_admin_token": ADMIN,
+        "syncapp_secret_key": SECRET_KEY,
         "mock_api_url": "http://127.0.0.1:9",
         "trigger_rate_limit": 10_000,
     } | settings

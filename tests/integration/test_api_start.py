@@ -23,6 +23,7 @@ from syncapp.embedded.guard import Guard
 from syncapp.embedded.home import free_port
 from tests.faults.processes import Running
 from tests.integration.api import ADMIN
+from tests.keys import SECRET_KEY
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/nothing"
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}
@@ -34,6 +35,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     before = (list(root.handlers), root.level)
     environment.settings.cache_clear()
     monkeypatch.setenv("SYNCAPP_ADMIN_TOKEN", ADMIN)
+    monkeypatch.setenv("SYNCAPP_SECRET_KEY", SECRET_KEY)
     monkeypatch.setenv("MOCK_API_URL", "http://127.0.0.1:9")
     yield monkeypatch
     environment.settings.cache_clear()
@@ -102,7 +104,12 @@ def port(tmp_path_factory: pytest.TempPathFactory, guard: Guard) -> Iterator[int
     """Of the real web server, with everything it needs down."""
     port = free_port()
     variables = {"HOST": "127.0.0.1", "PORT": str(port), "WEB_CONCURRENCY": "1", "SYNCAPP_ADMIN_TOKEN": ADMIN}
-    variables |= {"DATABASE_URL": NOBODY, "REDIS_URL": "redis://127.0.0.1:9/0", "PATH": os.environ["PATH"]}
+    variables |= {
+        "SYNCAPP_SECRET_KEY": SECRET_KEY,
+        "DATABASE_URL": NOBODY,
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+        "PATH": os.environ["PATH"],
+    }
     log = tmp_path_factory.mktemp("web") / "log"
     running = Running.start("web", programs.module(programs.WEB, variables), log, guard)
     running.says("Listening at")

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from syncapp.audit import SYSTEM
 from syncapp.commands import cancel_run
 from syncapp.errors import CircuitOpen, Conflict, ConnectionFailed, RateLimited
 from tests.integration.engine import (
@@ -143,7 +144,7 @@ def test_the_circuit_opens_after_failures_in_a_row_and_closes_on_success(make: M
 def test_a_cancelled_run_stops_within_a_page(make: MakeWorld) -> None:
     world = make([client(n) for n in range(1, 101)])
     sync_id = world.trigger()
-    world.source.before_page = lambda page: cancel_run(world.database, DEFAULT, sync_id) if page == 3 else None
+    world.source.before_page = lambda page: cancel_run(world.database, DEFAULT, sync_id, SYSTEM) if page == 3 else None
     assert world.execute(sync_id) == "cancelled"
     run = world.run(sync_id)
     assert (run["status"], run["error_type"]) == ("cancelled", "cancelled")
@@ -158,7 +159,7 @@ def test_a_run_that_is_cancelled_with_its_last_batch_deletes_nothing(make: MakeW
     del world.source.records[0]
     sync_id = world.trigger(full_refresh=True)
     last = lambda page: (page, len(world.source.requests)) == (3, look + 1)  # noqa: E731
-    world.source.before_page = lambda page: cancel_run(world.database, DEFAULT, sync_id) if last(page) else None
+    world.source.before_page = lambda page: cancel_run(world.database, DEFAULT, sync_id, SYSTEM) if last(page) else None
     assert world.execute(sync_id) == "cancelled"
     assert world.run(sync_id)["records_processed"] == 29
     assert len(world.rows()) == 30
@@ -167,10 +168,10 @@ def test_a_run_that_is_cancelled_with_its_last_batch_deletes_nothing(make: MakeW
 def test_a_run_that_nobody_holds_is_cancelled_at_once(make: MakeWorld) -> None:
     world = make([client(1)])
     sync_id = world.trigger()
-    assert cancel_run(world.database, DEFAULT, sync_id) == "cancelled"
+    assert cancel_run(world.database, DEFAULT, sync_id, SYSTEM) == "cancelled"
     assert world.execute(sync_id) == "skipped"
     with pytest.raises(Conflict):
-        cancel_run(world.database, DEFAULT, sync_id)
+        cancel_run(world.database, DEFAULT, sync_id, SYSTEM)
 
 
 def test_a_slow_source_is_left_as_soon_as_the_run_is_cancelled(make: MakeWorld) -> None:
@@ -181,7 +182,7 @@ def test_a_slow_source_is_left_as_soon_as_the_run_is_cancelled(make: MakeWorld) 
 
     def hang_at(page: int) -> None:
         if page == 2:
-            cancel_run(world.database, DEFAULT, sync_id)
+            cancel_run(world.database, DEFAULT, sync_id, SYSTEM)
             hang.wait(60)
 
     world.source.before_page = hang_at

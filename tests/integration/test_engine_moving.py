@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from syncapp.audit import SYSTEM
 from syncapp.commands import cancel_run, replay_errors, retry_run
 from syncapp.definition import Policy
 from syncapp.engine import commit
@@ -179,7 +180,7 @@ def test_mock_records_never_stand_in_for_the_rest_of_a_real_read(make: MakeWorld
     world.source.before_page = fail_once_at(6, RateLimited("later", retry_after=1))
     failed = world.trigger(full_refresh=True)
     world.execute(failed)
-    cancel_run(world.database, DEFAULT, failed)
+    cancel_run(world.database, DEFAULT, failed, SYSTEM)
     world.source.before_page = always(ConnectionFailed("down"))
     retried = retry_run(world.database, DEFAULT, world.settings, utc_now, failed)
     assert world.execute(retried.sync_id) == "failed"
@@ -206,7 +207,7 @@ def with_a_dead_letter(make: MakeWorld, **settings: Any) -> tuple[World, str]:
 def test_the_retry_of_a_replay_is_a_replay(make: MakeWorld) -> None:
     world, first = with_a_dead_letter(make)
     replay = replay_errors(world.database, DEFAULT, world.settings, utc_now, first)
-    cancel_run(world.database, DEFAULT, replay.sync_id)
+    cancel_run(world.database, DEFAULT, replay.sync_id, SYSTEM)
     again = retry_run(world.database, DEFAULT, world.settings, utc_now, replay.sync_id)
     requests = len(world.source.requests)
     assert world.execute(again.sync_id) == "completed"

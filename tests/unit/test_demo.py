@@ -17,12 +17,13 @@ import urllib3
 
 from config.settings import Settings
 from syncapp.connectors.rest import Bearer
+from syncapp.db import Database
 from syncapp.definition import SourceContext
 from syncapp.demo.faults import KINDS, Fault
 from syncapp.demo.server import DemoServer
 from syncapp.demo.wellness_records import TIME_FORMS, Wellness
 from syncapp.syncs.wellness import normalize_appointments, normalize_clients
-from tests.rest import ids, read, rows
+from tests.rest import UNUSED, ids, read, rows
 from tests.waiting import wait_for
 
 NOW = datetime(2025, 6, 30, 12, 0, 0, tzinfo=UTC)
@@ -41,7 +42,7 @@ class NoLimit:
 
 @pytest.fixture
 def context() -> SourceContext:
-    return SourceContext(Settings(), "default", "default", lambda: NOW, NoLimit())
+    return SourceContext(Settings(), "default", "default", lambda: NOW, NoLimit(), Database(UNUSED))
 
 
 def test_the_same_seed_makes_the_same_records() -> None:

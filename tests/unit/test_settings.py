@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from config.settings import Settings, SettingsError, load_settings, parse_duration, require_services
+from config.settings import Settings, SettingsError, load_settings, require_services
+from config.values import parse_duration
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
 
 
 def test_missing_services_are_named_together() -> None:
-    with pytest.raises(SettingsError, match=r"(?s)DATABASE_URL.*REDIS_URL"):
+    with pytest.raises(SettingsError, match=r"(?s)SYNCAPP_SECRET_KEY.*DATABASE_URL.*REDIS_URL"):
         require_services(load_settings())
 
 

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
+from syncapp.db import Database
 from syncapp.definition import SourceContext
 from syncapp.engine.runtime import utc_now
 from syncapp.errors import InvalidRecord
-from syncapp.guards.rate_limit import Unlimited
+from syncapp.guards.rate_limit import LocalRateLimit
 from syncapp.syncs.wellness import normalize_appointments, normalize_clients
+from tests.rest import UNUSED
 
-CONTEXT = SourceContext(Settings(source_timezone="Europe/Berlin"), "default", "default", utc_now, Unlimited())
+CONTEXT = SourceContext(
+    Settings(source_timezone="Europe/Berlin"), "default", "default", utc_now, LocalRateLimit(), Database(UNUSED)
+)
 client = normalize_clients(CONTEXT)
 appointment = normalize_appointments(CONTEXT)
 STARTS = "2025-06-30T12:00:00.000000Z"
