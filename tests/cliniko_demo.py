@@ -55,16 +55,16 @@ class Client:
         assert answer.status == 200, answer.data
         return orjson.loads(answer.data)
 
-    def ids(self, path: str, *q: str, **params: Any) -> list[str]:
+    def ids(self, path: str, *q: str, key: str = KEY, **params: Any) -> list[str]:
         """Of every page."""
         name, found = path.split("/")[0], []
-        page = self.get(path, *q, per_page=100, **params)
+        page = self.get(path, *q, key=key, per_page=100, **params)
         while True:
             found += [row["id"] for row in page[name]]
             if "next" not in page["links"]:
                 assert len(found) == page["total_entries"]
                 return found
-            page = self.get(page["links"]["next"])
+            page = self.get(page["links"]["next"], key=key)
 
 
 @contextlib.contextmanager
