@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from math import gcd
 from typing import Any, Protocol
 
 import psycopg
@@ -87,8 +89,41 @@ class Dispatcher(Protocol):
     def dispatch(self, sync_id: str, queue: str) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most so many requests in so many whole seconds, and again as many in the next ones.
+
+    In any minute that is one bucket more than it says: choose it so much below what the source allows.
+    """
+
+    requests: int
+    seconds: int = 1
+
+    def __post_init__(self) -> None:
+        if self.requests < 1 or self.seconds < 1:
+            raise ValueError("a pace is at least one request in at least one second")
+
+    @classmethod
+    def per_minute(cls, requests: int) -> Pace:
+        """In the smallest buckets that come to exactly that: 180 are 3 a second, 100 are 5 in 3 seconds."""
+        parts = gcd(requests, 60)
+        return cls(requests // parts, 60 // parts)
+
+    @classmethod
+    def per_second(cls, requests: int) -> Pace:
+        return cls(requests)
+
+    def __str__(self) -> str:
+        return f"{self.requests} times in {self.seconds} s"
+
+
 class RateLimit(Protocol):
     """Permission to send one request, shared by all workers of all hosts."""
 
-    def acquire(self, key: str) -> None:
-        """Waits for at most a moment; raises `RateLimited` with the wait where it is longer."""
+    def acquire(self, key: str, pace: Pace, sleep: Callable[[float], object] = time.sleep) -> None:
+        """Waits for at most a moment (3 s), with `sleep`, which may raise what ends the waiting.
+
+        Raises RateLimited with the wait where it is longer, or where nobody can tell. The key names the source's quota:
+        all who ask under one key must give the same pace. It is kept in Redis and must hold no secret: where a quota
+        belongs to a key of the source, give a digest of that.
+        """

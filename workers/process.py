@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from config.settings import Settings, settings
 from syncapp.db import Database
 from syncapp.engine.runtime import Runtime, tune_interpreter, utc_now
+from syncapp.guards.rate_limit import RedisRateLimit
 from syncapp.registry import find_sync
 from workers.dispatch import CeleryDispatcher
 from workers.stopping import STOP
@@ -60,6 +61,7 @@ def _make(given: Settings) -> Process:
         find_sync=find_sync,
         owner=f"{INSTANCE}{os.getpid()}",
         clock=utc_now,
+        rate_limit=RedisRateLimit(given.broker),
         stop=STOP.is_set,
     )
     return Process(os.getpid(), given, database, CeleryDispatcher(given), runtime)

@@ -15,6 +15,7 @@ from types import FrameType
 from syncapp.cli.follow import EVERY, Follower
 from syncapp.engine import Runtime, execute
 from syncapp.errors import DatabaseUnavailable
+from syncapp.guards.rate_limit import rate_limit_for
 from syncapp.queries import get_progress
 from syncapp.registry import find_sync
 from syncapp.sweep import reap
@@ -44,6 +45,7 @@ class Here:
             database=app.database,
             find_sync=find_sync,
             owner=f"cli@{socket.gethostname()}/{os.getpid()}",
+            rate_limit=rate_limit_for(app.settings),
             stop=self.follower.stop.is_set,
         )
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from config.settings import Settings
 from syncapp.db import Database
 from syncapp.definition import Sync
-from syncapp.guards.rate_limit import Unlimited
+from syncapp.guards.rate_limit import LocalRateLimit
 from syncapp.ports import Clock, RateLimit
 
 SWITCH_SECONDS = 0.0005
@@ -43,6 +43,7 @@ class Runtime:
     find_sync  the registry's look-up; raises NotFound
     stop       becomes true when the process has been asked to end: the run in hand is released at the next page
     owner      names the process in leases and logs
+    rate_limit of sources with a pace; where none is given, this process alone keeps it
     """
 
     settings: Settings
@@ -50,5 +51,5 @@ class Runtime:
     find_sync: Callable[[str], Sync]
     owner: str
     clock: Clock = utc_now
-    rate_limit: RateLimit = field(default_factory=Unlimited)
+    rate_limit: RateLimit = field(default_factory=LocalRateLimit)
     stop: Callable[[], bool] = never

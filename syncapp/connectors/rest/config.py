@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from syncapp.ports import Pace
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -113,7 +115,9 @@ class RestConfig:
     retries          how often a request is sent again after a failed connection, a timeout or a 5xx
     backoff          seconds before the first of these; doubled each time up to backoff_max, less up to a half of it
     concurrency      requests under way at once where pages can be addressed, else one; 0 sends none ahead
-    rate_limit_key   under which the shared rate limit knows the API; None stands for the host
+    pace             how often the API may be asked, by all runs together; None asks without a limit
+    rate_limit_key   under which the shared rate limit knows the API, never a secret; None stands for the host
+    link_hosts       further hosts that the API's own links may name (it stands behind a proxy); none of them is asked
     max_pages        a read that is longer is taken for an endless one
     ca_file          PEM file of a private certificate authority
     """
@@ -135,7 +139,9 @@ class RestConfig:
     backoff: float = 0.5
     backoff_max: float = 30.0
     concurrency: int = 8
+    pace: Pace | None = None
     rate_limit_key: str | None = None
+    link_hosts: tuple[str, ...] = ()
     max_body_bytes: int = 64 * MEBIBYTE
     max_pages: int = 1_000_000
     user_agent: str = "syncapp"

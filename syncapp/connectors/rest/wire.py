@@ -19,7 +19,7 @@ from syncapp.connectors.rest.config import ApiKey, Basic, Bearer, RestConfig
 from syncapp.connectors.rest.connection import BodyTooLarge, Connection, NotUnpacked
 from syncapp.connectors.rest.links import redirect_target
 from syncapp.connectors.rest.messages import Headers, Messages
-from syncapp.errors import ConnectionFailed, SyncError
+from syncapp.errors import ConnectionFailed, RateLimited, SyncError
 from syncapp.ports import Clock, RateLimit
 
 CONNECT_TIMEOUT = 10.0
@@ -58,6 +58,8 @@ class Wire:
     def __init__(self, config: RestConfig, rate_limit: RateLimit | None, clock: Clock) -> None:
         self.config = config
         self.messages = Messages(config)
+        if config.pace is not None and rate_limit is None:
+            raise ValueError("a source with a pace needs a rate limit")
         self._rate_limit = rate_limit
         self._clock = clock
         self._parts = urlsplit(config.base_url)
@@ -71,14 +73,15 @@ class Wire:
 
     def send(self, target: str, redirects: int = 0) -> Exchange:
         """Sends a request. Raises RateLimited where the shared limit allows none; other failures wait for `receive`."""
-        if self._rate_limit is not None:
-            self._rate_limit.acquire(self._limit_key)
         exchange = Exchange(target, redirects=redirects)
         try:
             self._start(exchange)
         except OSError as error:
             exchange.error = error
             self.drop(exchange)
+        except RateLimited:  # nothing was sent: the connection is as good as before
+            self._release(exchange)
+            raise
         except SyncError:
             self.drop(exchange)
             raise
@@ -133,10 +136,16 @@ class Wire:
         connection = exchange.connection = connection or self._new_connection()
         if not exchange.reused:
             connection.connect(min(self.config.timeout, CONNECT_TIMEOUT), self.config.timeout)
+        self._await_permission()
         with self._lock:
             self._under_way.add(exchange)
         self._check_stopped()
         connection.send(self._signed(exchange.target), self._header)
+
+    def _await_permission(self) -> None:
+        """The last thing before a request goes out, for what is held up afterwards would come out in a heap."""
+        if self._rate_limit is not None and self.config.pace is not None:
+            self._rate_limit.acquire(self._limit_key, self.config.pace, self._pause)
 
     def _answer(self, exchange: Exchange) -> Answer:
         if exchange.error is not None:
@@ -172,7 +181,10 @@ class Wire:
         if refusal.error_code == self.messages.code("TIMEOUT"):
             self._end_others()
         pause = min(self.config.backoff_max, self.config.backoff * 2**failures)
-        self._stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
+        self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
+
+    def _pause(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
         self._check_stopped()
 
     def _end_others(self) -> None:
