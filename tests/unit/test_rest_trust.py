@@ -122,6 +122,36 @@ def test_a_next_page_of_which_a_proxy_hid_scheme_and_port_is_ours() -> None:
         assert ids(read(server)) == list(range(1, 26))
 
 
+@pytest.mark.parametrize("style", ["links", "link"])
+@pytest.mark.parametrize("host", ["https://api.example.com", "http://API.example.com:8080", "//api.example.com"])
+def test_an_api_behind_a_proxy_may_write_its_own_name_into_its_links(style: str, host: str) -> None:
+    with DemoServer({"clients": rows(25)}, style=style) as server:
+        inner, own = server.app, server.url
+
+        def app(request: Request) -> Answer:
+            answer = inner(request)
+            headers = {name: value.replace(own, host) for name, value in answer.headers.items()}
+            return Answer(answer.body.replace(own.encode(), host.encode()), headers=headers)
+
+        server.app = app
+        hosts = ("other.example.com", "Api.example.com")
+        pages = read(server, auth=ApiKey(KEY, place="query"), link_hosts=hosts)
+        assert ids(pages) == list(range(1, 26))
+        assert len(server.requests) == 3  # all of them here
+        assert host not in repr([page.position for page in pages])
+        with pytest.raises(InvalidData, match="another host"):
+            read(server, link_hosts=("example.com", "api.example.com.evil.example"))
+
+
+def test_a_host_of_links_is_no_host_of_redirects() -> None:
+    with DemoServer({"clients": rows(1)}) as server:
+        server.fail("redirect", text="http://api.example.com/clients")
+        with pytest.raises(RequestRejected) as raised:
+            read(server, link_hosts=("api.example.com",))
+        assert raised.value.error_code == "API_REDIRECT_REFUSED"
+        assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_on_the_same_host_are_followed(status: int) -> None:
     with DemoServer({"clients": [], "people": rows(5)}, style="header_total") as server:

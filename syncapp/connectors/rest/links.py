@@ -1,10 +1,10 @@
-"""Addresses that an API hands over: next pages and redirects. None of them may lead to another host."""
+"""Addresses that an API hands over: next pages and redirects. None of them leads to another host."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urljoin, urlsplit
 
 from syncapp.connectors.rest.config import ApiKey, RestConfig
 from syncapp.connectors.rest.messages import Messages
@@ -30,9 +30,9 @@ def link_header(text: str | None) -> dict[str, str]:
 def next_target(config: RestConfig, messages: Messages, current: str, link: str) -> str:
     """Path and query of a next page. Only these are taken from the link: the host is always our own.
 
-    Raises InvalidData where the link leads to another host.
+    Raises InvalidData where the link leads to another host, and the API is not known to write that one.
     """
-    target = _own_target(config, current, link)
+    target = _own_target(config, current, link, config.link_hosts)
     if target is None:
         raise messages.invalid("FOREIGN_LINK", f"the next page of {config.path} is said to be on another host; refused")
     return target
@@ -49,22 +49,28 @@ def redirect_target(config: RestConfig, messages: Messages, current: str, locati
     return target
 
 
-def _own_target(config: RestConfig, current: str, link: str) -> str | None:
+def _own_target(config: RestConfig, current: str, link: str, others: tuple[str, ...] = ()) -> str | None:
+    """Path and query of an address on our own host, or, whatever the port, one of the others; None for any else."""
     own = urlsplit(config.base_url)
     try:
         parts = urlsplit(urljoin(f"{own.scheme}://{own.netloc}{current}", link.strip()))
         port = parts.port or PORTS.get(parts.scheme)
     except ValueError:
         return None
-    if parts.scheme not in PORTS or (parts.hostname or "").lower() != (own.hostname or "").lower():
-        return None
-    # An API behind a proxy often writes http:// into its links; the default ports stand for each other then.
-    own_port = own.port or PORTS[own.scheme]
-    if port != own_port and not (port == PORTS[parts.scheme] and own_port == PORTS[own.scheme]):
+    is_other = (parts.hostname or "").lower() in {name.lower() for name in others}
+    if parts.scheme not in PORTS or not (is_other or _is_own(own, parts, port)):
         return None
     target = quote(parts.path or "/", safe=SAFE)
     query = _without_key(config, parts.query)
     return f"{target}?{query}" if query else target
+
+
+def _is_own(own: SplitResult, parts: SplitResult, port: int | None) -> bool:
+    """An API behind a proxy often writes http:// into its links; the default ports stand for each other then."""
+    if (parts.hostname or "").lower() != (own.hostname or "").lower():
+        return False
+    own_port = own.port or PORTS[own.scheme]
+    return port == own_port or (port == PORTS[parts.scheme] and own_port == PORTS[own.scheme])
 
 
 def _without_key(config: RestConfig, query: str) -> str:
