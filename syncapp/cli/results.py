@@ -17,6 +17,7 @@ from syncapp.records import RunStatus
 
 HINTS = {  # by error code, else by error type
     "CREDENTIALS_REFUSED": "correct the key that the source is asked with, such as MOCK_API_KEY",
+    "PERMISSION_MISSING": "have the key's user permitted to read that, at the source",
     "mass_delete_refused": "here: --full-refresh --allow-mass-delete",
     "internal_error": "set LOG_LEVEL=ERROR to see them here",
 }

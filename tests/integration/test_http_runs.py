@@ -60,6 +60,7 @@ def test_every_record_arrives(world: World, upstream: DemoServer) -> None:
     ("kind", "details", "error_type", "code"),
     [
         ("status", {"status": 401}, "api_connection_failed", "CREDENTIALS_REFUSED"),
+        ("status", {"status": 403}, "api_connection_failed", "PERMISSION_MISSING"),
         ("status", {"status": 404}, "api_connection_failed", "API_NOT_FOUND"),
         ("html", {}, "invalid_data_format", "API_NOT_JSON"),
         ("truncate", {"amount": 50}, "invalid_data_format", "API_TRUNCATED_JSON"),

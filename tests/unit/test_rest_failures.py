@@ -86,13 +86,14 @@ def test_tls_with_a_known_authority_reuses_its_connections(tls: ssl.SSLContext) 
         assert ids(read(server, ca_file=AUTHORITY)) == list(range(1, 56))
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_refused_credentials(status: int) -> None:
+@pytest.mark.parametrize(("status", "code"), [(401, "CREDENTIALS_REFUSED"), (403, "PERMISSION_MISSING")])
+def test_refused_credentials(status: int, code: str) -> None:
     with DemoServer({"clients": rows(1)}) as server:
         server.fail("status", status=status)
         with pytest.raises(CredentialsRefused, match=str(status)) as raised:
             read(server)
-        assert raised.value.error_type == "api_connection_failed"
+        assert (raised.value.error_type, raised.value.error_code) == ("api_connection_failed", code)
+        assert "/clients" in raised.value.message
         assert len(server.requests) == 1
 
 

@@ -122,8 +122,13 @@ class Messages:
         if status == 429 or (status == 403 and (wait is not None or used_up)):
             message = f"{self.config.name} allows no more requests for now: {where}"
             return RateLimited(message, retry_after=wait or limit_reset(headers, now) or WAIT_WHERE_NONE_IS_NAMED)
-        if status in {401, 403}:
+        if status == 401:
             return CredentialsRefused(f"{self.config.name} refused the credentials: {where}")
+        if status == 403:
+            message = (
+                f"The credentials of {self.config.name} may not read {self.config.path}: it answered 403 Forbidden"
+            )
+            return CredentialsRefused(message, error_code="PERMISSION_MISSING")
         if status in {408, 425}:
             return self.failed("TIMEOUT", where, retry_after=wait)
         if status >= 500:
