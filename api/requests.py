@@ -17,7 +17,9 @@ log = structlog.get_logger("api.request")
 REQUEST_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
 LARGEST_BODY = 1024 * 1024
 PROBES = ("/healthz", "/readyz")
-ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-CSRF-Token, X-Organization-ID, X-Request-ID"
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-CSRF-Token, X-Organization-ID, X-Request-ID"
+)
 EXPOSED_HEADERS = "Retry-After, X-Request-ID"
 METHODS = "GET, POST, PUT, PATCH, DELETE"
 

@@ -1,7 +1,10 @@
-"""The web server's worker: what gunicorn refuses before the app sees it is answered in the one shape of every error."""
+"""The web server's worker: its errors are in the one shape of every error, and a socket can be taken from it."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,8 +30,36 @@ ANSWER = (
 )
 
 
+class HandedOver(BaseException):
+    """The client's socket was taken over, together with all that is yet to be answered.
+
+    No Exception: nobody on its way to the worker may take it for a failure, and write something.
+    """
+
+
+def take_socket(environ: Mapping[str, Any]) -> socket.socket | None:
+    """The client's socket, for whoever raises HandedOver then. None where it is not to be had: another server, TLS,
+    HTTP/2."""
+    held = environ.get("gunicorn.socket")
+    if type(held) is not socket.socket or not environ["SERVER_PROTOCOL"].startswith("HTTP/1."):
+        return None
+    return socket.socket(fileno=held.detach())
+
+
 class WebWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn chooses the status and writes its log; only its page of HTML goes nowhere."""
+    """Of an error, gunicorn chooses the status and writes its log; only its page of HTML goes nowhere."""
+
+    def handle(self, conn: Any) -> Any:
+        try:
+            return super().handle(conn)
+        except HandedOver:
+            return False
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        if conn.sock.fileno() == -1:  # handed over: the thread is free again, and there is nothing left to close
+            self.nr_conns -= 1
+        else:
+            super().finish_request(conn, fs)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         page = _Page()

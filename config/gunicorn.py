@@ -5,6 +5,7 @@ The port comes from PORT, the number of processes from WEB_CONCURRENCY, which He
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ keepalive = 75  # longer than the routers before us keep their connections, so t
 # The heartbeat file must not wait for a slow disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  (gunicorn makes a private file there)
 control_socket_disable = True  # it would lie in the user's home
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Makes room for as many files as there may be streams of events and connections, of each 1,000."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4_096)), hard))
 
 
 def post_worker_init(worker: Any) -> None:

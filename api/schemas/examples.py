@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from api.schemas.common import TIME_EXAMPLE
@@ -91,6 +92,20 @@ CHANGES = listed(
         "after": _CLIENT | {"name": "Anna Lee", "source_updated_at": NEXT_TIME},
     }
 )
+_EVENT = {
+    "sync_id": EXAMPLE_ID,
+    "status": "running",
+    "records_processed": 3000,
+    "records_total": 5000,
+    "current_operation": "Clients: 3000 records",
+    "event": {
+        "seq": 4,
+        "kind": "progress",
+        "at": TIME_EXAMPLE,
+        "data": {"stream": "clients", "records_processed": 3000, "pages": 30},
+    },
+}
+EVENTS = f"retry: 2000\n\nid: 4\nevent: progress\ndata: {json.dumps(_EVENT)}\n\n"
 CANCELLED = {
     "message": "The run stops at its next page",
     "sync_id": EXAMPLE_ID,

@@ -1,5 +1,6 @@
 """What may be seen. Every query is bound to a scope, reads in few statements, and changes nothing."""
 
+from syncapp.queries.events import EventPage, NumberedEvent, Place, RunNow, find_place, read_events
 from syncapp.queries.organizations import (
     OrganizationView,
     TokenView,
@@ -25,14 +26,18 @@ from syncapp.queries.syncs import Freshness, ScheduleView, SyncView, get_schedul
 from syncapp.queries.wellness import ResourceStatus, WellnessStatus, count_rows, wellness_status
 
 __all__ = [
+    "EventPage",
     "Freshness",
     "Health",
     "Listed",
+    "NumberedEvent",
     "OrganizationView",
+    "Place",
     "Readiness",
     "ResourceStatus",
     "RunError",
     "RunFilter",
+    "RunNow",
     "RunPage",
     "RunProgress",
     "RunView",
@@ -42,6 +47,7 @@ __all__ = [
     "WellnessStatus",
     "check_organization",
     "count_rows",
+    "find_place",
     "get_progress",
     "get_run",
     "get_schedule",
@@ -54,6 +60,7 @@ __all__ = [
     "list_syncs",
     "list_tokens",
     "part_of",
+    "read_events",
     "readiness",
     "wellness_status",
 ]

@@ -20,6 +20,7 @@ CLOSED = [
     ("POST", "/api/v1/runs"),
     ("GET", "/api/v1/runs/sync_x"),
     ("GET", "/api/v1/runs/sync_x/changes"),
+    ("GET", "/api/v1/runs/sync_x/events"),
     ("GET", "/api/v1/runs/sync_x/errors"),
     ("POST", "/api/v1/runs/sync_x/errors/replay"),
     ("POST", "/api/v1/runs/sync_x/cancel"),

@@ -109,9 +109,16 @@ def test_errors_have_their_shape_and_an_example(document: dict[str, Any]) -> Non
 def test_answers_have_examples_that_are_what_the_document_says(document: dict[str, Any]) -> None:
     for _, path, operation in operations(document):
         for status, response in operation["responses"].items():
-            content = resolve(document, response)["content"]["application/json"]
             if int(status) < 400 or (path in ("/readyz", "/api/v1/health") and status == "503"):
-                check(document, content["schema"], content["example"], f"{path} {status}")
+                for content in resolve(document, response).get("content", {}).values():
+                    check(document, content["schema"], content["example"], f"{path} {status}")
+
+
+def test_a_stream_is_described_as_one(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/api/v1/runs/{sync_id}/events"]["get"]
+    assert set(operation["responses"]["200"]["content"]) == {"text/event-stream"}
+    assert "content" not in operation["responses"]["204"]
+    assert "Last-Event-ID" in {one.get("name") for one in operation["parameters"] if one["in"] == "header"}
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/"])
