@@ -8,10 +8,10 @@ from syncapp.queries.organizations import (
     list_organizations,
     list_tokens,
 )
+from syncapp.queries.paging import Listed, part_of
 from syncapp.queries.progress import RunProgress, get_progress
 from syncapp.queries.readiness import Health, Readiness, health, readiness
 from syncapp.queries.runs import (
-    Listed,
     RunError,
     RunFilter,
     RunPage,
@@ -20,7 +20,6 @@ from syncapp.queries.runs import (
     list_changes,
     list_errors,
     list_runs,
-    part_of,
 )
 from syncapp.queries.syncs import Freshness, ScheduleView, SyncView, get_schedule, list_schedules, list_syncs
 from syncapp.queries.wellness import ResourceStatus, WellnessStatus, count_rows, wellness_status

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import Row, Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from syncapp.db import Database
-from syncapp.errors import NotFound, ValidationFailed
+from syncapp.errors import NotFound
 from syncapp.models import DeadLetter, Run, RunChange
+from syncapp.queries.paging import Listed, read_cursor, write_cursor
 from syncapp.records import Json
 from syncapp.scope import Scope
 
@@ -73,19 +71,6 @@ class RunPage:
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A part of a list, and how long all of it is."""
-
-    items: Sequence[Any]
-    total: int
-
-
-def part_of(items: Sequence[Any], *, limit: int = 10, offset: int = 0) -> Listed:
-    """A part of a list that is there whole."""
-    return Listed(items[offset : offset + limit], len(items))
-
-
 PLAIN = [field.name for field in fields(RunView) if field.name != "error"]
 COLUMNS = [getattr(Run, name) for name in (*PLAIN, "error_type", "error_code", "error_message", "created_at")]
 
@@ -106,11 +91,12 @@ def list_runs(db: Database, scope: Scope, wanted: RunFilter, *, limit: int = 10,
     """
     query = _filtered(select(*COLUMNS), wanted)
     if cursor is not None:
-        query = query.where(tuple_(Run.created_at, Run.sync_id) < _read_cursor(cursor))
+        query = query.where(tuple_(Run.created_at, Run.sync_id) < read_cursor(cursor, str))
     with db.session(scope) as session:
         total = session.execute(_filtered(select(func.count()).select_from(Run), wanted)).scalar_one()
         rows = session.execute(query.order_by(Run.created_at.desc(), Run.sync_id.desc()).limit(limit + 1)).all()
-    more = _write_cursor(rows[limit - 1]) if len(rows) > limit else None
+    last = rows[limit - 1] if len(rows) > limit else None
+    more = write_cursor(last.created_at, last.sync_id) if last else None
     return RunPage([_view(row) for row in rows[:limit]], total, more)
 
 
@@ -167,22 +153,3 @@ def _filtered(query: Select[Any], wanted: RunFilter) -> Select[Any]:
 def _view(row: Row[Any]) -> RunView:
     error = RunError(row.error_type, row.error_code, row.error_message) if row.error_type else None
     return RunView(**{name: getattr(row, name) for name in PLAIN}, error=error)
-
-
-def _write_cursor(row: Row[Any]) -> str:
-    text = orjson.dumps([row.created_at.isoformat(), row.sync_id])
-    return base64.urlsafe_b64encode(text).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    """Raises ValidationFailed for anything that `_write_cursor` did not make."""
-    try:
-        at, sync_id = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        when = datetime.fromisoformat(at)
-        if when.tzinfo is None or not isinstance(sync_id, str) or "\0" in sync_id:
-            raise ValueError("not a place in the list")
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise ValidationFailed(
-            "The cursor is not one of ours", details={"fields": {"cursor": ["Take it from next_cursor."]}}
-        ) from error
-    return when, sync_id
