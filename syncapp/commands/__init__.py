@@ -1,6 +1,14 @@
 """What may be asked. Every command commits before it returns; callers dispatch afterwards."""
 
+from syncapp.commands.cleanup import clean_up
 from syncapp.commands.control import cancel_run, leave_to_sweep, replay_errors, retry_run
+from syncapp.commands.credentials import (
+    Connection,
+    check_cliniko_key,
+    remove_cliniko_key,
+    rotate_credentials,
+    store_cliniko_key,
+)
 from syncapp.commands.organizations import NewOrganization, create_organization
 from syncapp.commands.start import RunRequest, Triggered
 from syncapp.commands.tokens import Caller, NewToken, create_token, find_caller, revoke_token
@@ -9,6 +17,7 @@ from syncapp.schedules import change_schedule
 
 __all__ = [
     "Caller",
+    "Connection",
     "Idempotency",
     "NewOrganization",
     "NewToken",
@@ -17,13 +26,18 @@ __all__ = [
     "Triggered",
     "cancel_run",
     "change_schedule",
+    "check_cliniko_key",
+    "clean_up",
     "create_organization",
     "create_token",
     "find_caller",
     "leave_to_sweep",
+    "remove_cliniko_key",
     "replay_errors",
     "retry_run",
     "revoke_token",
+    "rotate_credentials",
+    "store_cliniko_key",
     "trigger_run",
     "trigger_runs",
 ]

@@ -97,6 +97,11 @@ class Triggered:
     timestamp: str
     repeated: bool = False
 
+    def answer(self, **more: Any) -> dict[str, Any]:
+        """What every answer to a trigger holds, with `more` for one route's own."""
+        held = ("message", "sync_started", "sync_id", "organization_id", "timestamp")
+        return {name: getattr(self, name) for name in held} | more
+
 
 def make_sync_id(organization_id: str, now: datetime) -> str:
     return f"sync_{organization_id}_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"

@@ -69,12 +69,13 @@ class Progress:
 
 @dataclass(slots=True)
 class Step:
-    """What a run shows of one stream."""
+    """What a run shows of one stream. `total` is how many records the source named at first."""
 
     name: str
     title: str
     status: str = "pending"
     pages: int = 0
+    total: int | None = None
     started_at: str | None = None
     completed_at: str | None = None
     note: str | None = None
@@ -89,7 +90,7 @@ class Step:
     def from_json(cls, data: dict[str, Any]) -> Step:
         names = ("processed", "created", "updated", "unchanged", "deleted", "failed")
         counts = Counts(**{name: data.get(f"records_{name}", 0) for name in names})
-        plain = ("name", "title", "status", "pages", "started_at", "completed_at", "note")
+        plain = ("name", "title", "status", "pages", "total", "started_at", "completed_at", "note")
         return cls(**{name: data[name] for name in plain if name in data}, counts=counts)
 
 

@@ -209,14 +209,14 @@ class StreamRun:
         if applied.failures:
             commit.keep_failures(connection, self.lease, self.stream.name, applied.failures)
         commit.keep_changes(connection, self.lease, self.stream.name, applied.changes)
-        step = replace(step, counts=step.counts + applied.counts)
-        steps = [step.to_json() if one.name == step.name else one.to_json() for one in self.work.steps]
+        step = replace(step, counts=step.counts + applied.counts, total=progress.total)
+        steps = [step if one.name == step.name else one for one in self.work.steps]
         event = {"stream": self.stream.name, "records_processed": step.counts.processed, "pages": step.pages}
         values: dict[str, Any] = commit.count_values(applied.counts) | {
-            "total": progress.total,
+            "total": sum(filter(None, (one.total for one in steps))) or None,
             "operation": self._operation(progress, step),
             "source": self.work.source,
-            "steps": orjson.dumps(steps).decode(),
+            "steps": orjson.dumps([one.to_json() for one in steps]).decode(),
             "checkpoint": orjson.dumps({self.stream.name: asdict(progress)}).decode(),
             "progress": orjson.dumps(event).decode(),
             "keys": array_text(keys),

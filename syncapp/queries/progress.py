@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import RowMapping, case, func, select
+from sqlalchemy.orm import Session
 
 from syncapp.db import Database
 from syncapp.errors import NotFound
-from syncapp.models import Run
-from syncapp.records import RunStatus
+from syncapp.models import DeadLetter, Run
+from syncapp.records import Json, RunStatus
+from syncapp.registry import SYNCS
 from syncapp.scope import Scope
 
 ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+ERRORS_SHOWN = 10
+ALMOST = 0.99  # a step whose records have all come is done when its last transaction is
+BEGUN = 0.01  # before that much is done nobody can say how long the rest takes
+FACTS = (
+    *(Run.sync_id, Run.sync, Run.mode, Run.organization_id, Run.status, Run.steps),
+    *(Run.started_at, Run.completed_at, Run.resume_at, Run.records_processed, Run.records_total),
+    *(Run.current_operation, Run.error_type, Run.error_code, Run.error_message),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,35 @@ class RunProgress:
         return not self.has_ended and self.held_by is None and self.seconds_to_wait <= 0
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressView:
+    """A run's progress as the contract shows it.
+
+    progress_percentage   0 to 100; only ever goes up
+    current_step          the step that is under way, or how the run ended
+    estimated_completion  from the throughput so far; None before there is one; the real one once it has ended
+    errors                why it failed or waits, and the latest failed records: JSON objects with a message
+    """
+
+    sync_id: str
+    organization_id: str
+    status: str
+    progress_percentage: float
+    current_step: str
+    total_steps: int
+    completed_steps: int
+    started_at: datetime | None
+    estimated_completion: datetime | None
+    records_processed: int
+    records_total: int | None
+    current_operation: str | None
+    errors: list[Json]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
 def get_progress(db: Database, scope: Scope, sync_id: str) -> RunProgress:
     """Raises NotFound: unknown, or another organization's."""
     plain = (Run.sync_id, Run.sync, Run.status, Run.source, Run.attempt, Run.records_processed, Run.records_total)
@@ -64,3 +105,88 @@ def get_progress(db: Database, scope: Scope, sync_id: str) -> RunProgress:
     if row is None:
         raise NotFound(f"There is no run {sync_id}")
     return RunProgress(**dict(row) | {"seconds_to_wait": float(row["seconds_to_wait"])})
+
+
+def view_progress(db: Database, scope: Scope, sync_id: str) -> ProgressView:
+    """Raises NotFound: unknown, or another organization's."""
+    with db.session(scope) as session:
+        found = read_progress(session, [sync_id])
+    if sync_id not in found:
+        raise NotFound(f"There is no run {sync_id}")
+    return found[sync_id]
+
+
+def read_progress(session: Session, sync_ids: Collection[str]) -> dict[str, ProgressView]:
+    """Of each run that is there and that the session may see, in two statements."""
+    query = select(*FACTS, func.now().label("now")).where(Run.sync_id.in_(sync_ids))
+    runs = session.execute(query).mappings().all()
+    errors: dict[str, list[Json]] = {run["sync_id"]: _own_error(run) for run in runs}
+    for sync_id, stream, external_id, error_type, message in session.execute(_latest_failures(list(errors))):
+        errors[sync_id].append(
+            {"error_type": error_type, "message": message, "stream": stream, "external_id": external_id}
+        )
+    return {run["sync_id"]: _view(run, errors[run["sync_id"]]) for run in runs}
+
+
+def _latest_failures(sync_ids: Sequence[str]) -> Any:
+    place = func.row_number().over(partition_by=DeadLetter.sync_id, order_by=DeadLetter.id.desc()).label("place")
+    shown = (DeadLetter.sync_id, DeadLetter.stream, DeadLetter.external_id, DeadLetter.error_type, DeadLetter.message)
+    numbered = select(*shown, place).where(DeadLetter.sync_id.in_(sync_ids)).subquery()
+    columns = [numbered.c[column.key] for column in shown]
+    return select(*columns).where(numbered.c.place <= ERRORS_SHOWN).order_by(numbered.c.place)
+
+
+def _own_error(run: RowMapping) -> list[Json]:
+    if run["error_type"] is None or run["status"] == RunStatus.COMPLETED:
+        return []
+    return [{"error_type": run["error_type"], "error_code": run["error_code"], "message": run["error_message"]}]
+
+
+def _view(run: RowMapping, errors: list[Json]) -> ProgressView:
+    steps = run["steps"] or _steps_to_come(run["sync"], run["mode"])
+    done = 1.0 if run["status"] == RunStatus.COMPLETED else sum(map(_share, steps)) / len(steps) if steps else 0.0
+    return ProgressView(
+        sync_id=run["sync_id"],
+        organization_id=run["organization_id"],
+        status=run["status"],
+        progress_percentage=round(done * 100, 1),
+        current_step=_current_step(run["status"], steps),
+        total_steps=len(steps),
+        completed_steps=sum(step["status"] == "completed" for step in steps),
+        started_at=run["started_at"],
+        estimated_completion=_estimate(run, done),
+        records_processed=run["records_processed"],
+        records_total=run["records_total"],
+        current_operation=run["current_operation"],
+        errors=errors,
+    )
+
+
+def _steps_to_come(sync: str, mode: str) -> list[Json]:
+    """Before the run has begun. None of a sync or a mode that is no longer in the code."""
+    found = [one for one in SYNCS if one.name == sync and mode in one.mode_names]
+    return [{"title": stream.title, "status": "pending"} for one in found for stream in one.streams_of(mode)]
+
+
+def _share(step: Json) -> float:
+    """How much of a step is done. A second look, and records that came after the total was named, add nothing."""
+    if step["status"] == "completed":
+        return 1.0
+    total = step.get("total")
+    return min(step["records_processed"] / total, ALMOST) if total else 0.0
+
+
+def _current_step(status: str, steps: list[Json]) -> str:
+    if status in ENDED:
+        return status.capitalize()
+    if status == RunStatus.STARTING:
+        return "Waiting for a worker"
+    return next((step["title"] for step in steps if step["status"] != "completed"), "Finishing")
+
+
+def _estimate(run: RowMapping, done: float) -> datetime | None:
+    if run["completed_at"] is not None or run["started_at"] is None or done < BEGUN:
+        return run["completed_at"]  # type: ignore[no-any-return]
+    begin: datetime = max(run["now"], run["resume_at"] or run["now"])
+    elapsed: timedelta = run["now"] - run["started_at"]
+    return begin + elapsed * ((1 - done) / done)

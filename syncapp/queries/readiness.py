@@ -118,6 +118,11 @@ def _alive(session: Session) -> tuple[set[str], bool]:
     return queues, any(process.kind == "scheduler" for process in seen)
 
 
+def is_ticking(session: Session) -> bool:
+    """Whether a scheduler has ticked lately."""
+    return _alive(session)[1]
+
+
 def _external_api(db: Database, settings: Settings, now: datetime) -> str:
     """What the last ended runs of the default organization say about their upstreams."""
     try:

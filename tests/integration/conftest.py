@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.api import Api, open_api
 from tests.integration.cli import Shell, open_shell
+from tests.integration.cliniko import Practice, open_practice
 from tests.integration.engine import MakeWorld, World, make_world
 
 
@@ -34,4 +35,10 @@ def api(database_url: str, redis_url: str) -> Iterator[Api]:
 @pytest.fixture
 def shell(database_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     with open_shell(database_dsn, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def practice(database_url: str, redis_url: str) -> Iterator[Practice]:
+    with open_practice(database_url, redis_url) as made:
         yield made
