@@ -49,3 +49,10 @@ def add_entry(
         "details": orjson.dumps(details or {}).decode(),
     }
     connection.execute(ADD, values)
+
+
+def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, Json]:
+    """What changed, for an entry's details: `{"before": {…}, "after": {…}}` with the values that differ; else empty."""
+    names = [name for name in after if before[name] != after[name]]
+    shown = {"before": {name: before[name] for name in names}, "after": {name: after[name] for name in names}}
+    return shown if names else {}

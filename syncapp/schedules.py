@@ -16,17 +16,19 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from config.values import parse_duration
+from syncapp.audit import Actor, add_entry, differences
 from syncapp.db import Database
 from syncapp.definition import Every, FirstSchedule, first_schedule
 from syncapp.errors import NotFound, ValidationFailed
 from syncapp.models import Schedule
 from syncapp.ports import Clock
+from syncapp.records import Json
 from syncapp.registry import find_sync
 from syncapp.scope import EVERYONE
 from syncapp.turns import next_turn
 
 SHORTEST, LONGEST = 60.0, 31 * 86_400.0
-BETWEEN_TURNS = timedelta(seconds=10)  # at least, however many organizations there are
+BETWEEN_TURNS = timedelta(seconds=30)  # at least, however many organizations there are
 CRON_FIELDS = 5
 ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -83,6 +85,7 @@ def change_schedule(
     settings: Settings,
     clock: Clock,
     name: str,
+    actor: Actor,
     *,
     cron: str | None = None,
     interval: str | float | None = None,
@@ -98,7 +101,7 @@ def change_schedule(
     with db.session(EVERYONE) as session:
         _seed(session, name, first_schedule(sync.every, settings))
         row = session.get_one(Schedule, name, with_for_update=True)
-        before = (row.cron, row.interval_seconds, row.timezone, row.enabled)
+        before = _told(row)
         seconds = _checked(cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
         if seconds is not None:
             row.cron, row.interval_seconds = None, seconds
@@ -106,8 +109,9 @@ def change_schedule(
             row.cron, row.interval_seconds = " ".join(cron.split()), None
         row.timezone = timezone or row.timezone
         row.enabled = row.enabled if enabled is None else enabled
-        if before != (row.cron, row.interval_seconds, row.timezone, row.enabled):
+        if changed := differences(before, _told(row)):
             row.next_run_at, row.updated_at = plan(session, row, settings, clock()), clock()
+            add_entry(session, actor, "schedule.changed", target=name, details=changed)
         return row
 
 
@@ -124,6 +128,12 @@ def plan(session: Session, row: Schedule, settings: Settings, now: datetime) -> 
         if turn is None or row.interval_seconds is not None:
             return turn and max(turn, now + BETWEEN_TURNS)
     return next_run(row.cron, row.interval_seconds, row.timezone, now)
+
+
+def _told(row: Schedule) -> dict[str, Json]:
+    """What the audit trail tells of a schedule."""
+    names = ("cron", "interval_seconds", "timezone", "enabled")
+    return {name: getattr(row, name) for name in names}
 
 
 def _seed(session: Session, name: str, every: Every) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.auth import admin_only
-from api.context import services
+from api.context import actor, services
 from api.openapi import Blueprint
 from api.schemas import examples
 from api.schemas.common import PageArgs
@@ -33,5 +33,5 @@ def list_schedules(page: dict[str, int]) -> queries.Listed:
 def change_schedule(change: dict[str, Any], name: str) -> queries.ScheduleView:
     """Change a schedule; it takes effect without a restart"""
     parts = services()
-    commands.change_schedule(parts.database, parts.settings, parts.clock, name, **change)
+    commands.change_schedule(parts.database, parts.settings, parts.clock, name, actor(), **change)
     return queries.get_schedule(parts.database, parts.settings, name)

@@ -149,7 +149,7 @@ def check_processes(database: Database, settings: Settings) -> Iterator[Check]:
 def check_tokens(database: Database, settings: Settings) -> Check:
     """Whether anybody can use the API."""
     kept = settings.syncapp_admin_token or (Path(settings.syncapp_home) / "admin-token").exists()
-    if kept or any(token.role == "admin" and token.revoked_at is None for token in list_tokens(database)):
+    if kept or any(token.role == "admin" and token.revoked_at is None for token in list_tokens(database).items):
         return Check("admin token", OK, "there is one")
     mend = "set SYNCAPP_ADMIN_TOKEN, or syncapp tokens create --admin"
     return Check("admin token", WARNING, "there is none, nobody can steer the API", mend)

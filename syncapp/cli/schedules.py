@@ -43,9 +43,8 @@ def change(name: str, cron: str | None, interval: str | None, timezone: str | No
     if (cron, interval, timezone, enabled) == (None, None, None, None):
         raise click.UsageError("Say what to change: --cron, --interval, --timezone, --enable or --disable.")
     app = connect()
-    change_schedule(
-        app.database, app.settings, utc_now, name, cron=cron, interval=interval, timezone=timezone, enabled=enabled
-    )
+    changes = {"cron": cron, "interval": interval, "timezone": timezone}
+    change_schedule(app.database, app.settings, utc_now, name, app.actor, **changes, enabled=enabled)
     found = get_schedule(app.database, app.settings, name)
     emit(found, lambda: _show([found]))
 

@@ -7,7 +7,7 @@ import click
 from syncapp.cli.context import connect, json_option
 from syncapp.cli.output import emit, note, show_table
 from syncapp.commands import create_token, revoke_token
-from syncapp.queries import check_organization, list_tokens, part_of
+from syncapp.queries import check_organization, list_tokens
 
 COLUMNS = ("ID", "NAME", "ROLE", "ORGANIZATION", "CREATED", "LAST USED", "REVOKED")
 
@@ -30,10 +30,10 @@ def show_all(organization: str | None = None) -> None:
     found = list_tokens(app.database, organization)
     rows = [
         (one.id, one.name, one.role, one.organization_id, one.created_at, one.last_used_at, one.revoked_at)
-        for one in found
+        for one in found.items
     ]
     empty = "There is no token yet: syncapp tokens create --admin"
-    emit(part_of(found, limit=len(found)), lambda: show_table(COLUMNS, rows, empty=empty))
+    emit(found, lambda: show_table(COLUMNS, rows, empty=empty))
 
 
 @tokens.command("create")
@@ -49,7 +49,7 @@ def create(admin: bool, organization: str | None, name: str | None) -> None:
     if organization is not None:
         check_organization(app.database, organization)
     role = "admin" if admin else "member"
-    made = create_token(app.database, name=name or role, role=role, organization_id=organization)
+    made = create_token(app.database, name=name or role, role=role, organization_id=organization, actor=app.actor)
 
     def show() -> None:
         note(f"{made.id}, {made.role}{f' of {organization}' if organization else ''}; it is not shown again:")
@@ -64,5 +64,5 @@ def create(admin: bool, organization: str | None, name: str | None) -> None:
 def revoke(token_id: str) -> None:
     """Make a token good for nothing. TOKEN_ID stands in `syncapp tokens`."""
     app = connect()
-    revoke_token(app.database, token_id)
+    revoke_token(app.database, token_id, app.actor)
     emit({"message": "The token was revoked", "id": token_id}, lambda: click.echo(f"The token was revoked: {token_id}"))

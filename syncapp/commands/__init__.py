@@ -9,7 +9,7 @@ from syncapp.commands.credentials import (
     rotate_credentials,
     store_cliniko_key,
 )
-from syncapp.commands.organizations import NewOrganization, create_organization
+from syncapp.commands.organizations import NewOrganization, change_organization, create_organization
 from syncapp.commands.start import RunRequest, Triggered
 from syncapp.commands.tokens import Caller, NewToken, create_token, find_caller, revoke_token
 from syncapp.commands.trigger import Idempotency, Refused, trigger_run, trigger_runs
@@ -25,6 +25,7 @@ __all__ = [
     "RunRequest",
     "Triggered",
     "cancel_run",
+    "change_organization",
     "change_schedule",
     "check_cliniko_key",
     "clean_up",

@@ -25,7 +25,8 @@ from syncapp.ports import Clock
 from syncapp.records import RunStatus, Trigger
 from syncapp.registry import find_sync
 
-# What may forbid the run and the run itself, decided on the same rows. No row: no such organization.
+# What may forbid the run and the run itself, decided on the same rows. No row: no such organization. Its row is locked:
+# either the run is seen by whoever deactivates the organization, or the deactivation by us.
 START = """
 WITH state AS (
     SELECT
@@ -35,7 +36,7 @@ WITH state AS (
             WHERE sync = %(sync)s AND organization_id = %(organization_id)s AND open_until > now()) AS wait,
         CASE WHEN %(provider)s::text IS NULL THEN true ELSE (SELECT valid FROM credentials
             WHERE organization_id = %(organization_id)s AND provider = %(provider)s) END AS admitted
-    FROM organizations WHERE id = %(organization_id)s
+    FROM organizations WHERE id = %(organization_id)s FOR SHARE
 ), created AS (
     INSERT INTO sync_runs (sync_id, sync, organization_id, mode, trigger, full_refresh, dry_run, since, force,
         allow_mass_delete, request_id, retry_of, replay_of, dispatched_at)

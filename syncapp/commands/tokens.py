@@ -9,10 +9,13 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from syncapp.audit import Actor, add_entry
 from syncapp.db import Database
-from syncapp.errors import NotFound, ValidationFailed
+from syncapp.errors import Forbidden, NotFound, ValidationFailed
 from syncapp.models import Organization, Token
 from syncapp.scope import EVERYONE
+
+INACTIVE = "ORGANIZATION_INACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a token stands for. `token_id` None is the token of the environment."""
+    """Whom a token stands for. `token_id` None is the token of the environment, or one of an identity provider."""
 
     token_id: str | None
     name: str
@@ -45,7 +48,7 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def create_token(db: Database, *, name: str, role: str, organization_id: str | None) -> NewToken:
+def create_token(db: Database, *, name: str, role: str, organization_id: str | None, actor: Actor) -> NewToken:
     """Raises ValidationFailed (role, or a member without organization), NotFound (organization)."""
     if role not in ("admin", "member"):
         raise ValidationFailed("role must be admin or member", details={"fields": {"role": ["admin or member"]}})
@@ -67,27 +70,43 @@ def create_token(db: Database, *, name: str, role: str, organization_id: str | N
         session.add(token)
         session.flush()
         session.refresh(token)
+        told = {"name": name, "role": role}
+        add_entry(session, actor, "token.created", organization_id=organization_id, target=token.id, details=told)
         return NewToken(token.id, name, role, organization_id, secret, token.created_at)
 
 
 def find_caller(db: Database, token: str) -> Caller | None:
-    """Whom the token stands for, None where it is unknown or revoked. Notes the use, at most once a minute."""
+    """Whom the token stands for, None where it is unknown or revoked. Notes the use, at most once a minute.
+
+    Raises Forbidden where it is a member's of an organization that is not active.
+    """
+    query = select(Token, Organization.active).outerjoin(Organization, Organization.id == Token.organization_id)
     with db.session(EVERYONE) as session:
-        found = session.execute(
-            select(Token).where(Token.token_hash == hash_token(token), Token.revoked_at.is_(None))
-        ).scalar_one_or_none()
-        if found is None:
+        row = session.execute(
+            query.where(Token.token_hash == hash_token(token), Token.revoked_at.is_(None))
+        ).one_or_none()
+        if row is None:
             return None
+        found, active = row
+        if found.role == "member" and not active:
+            raise Forbidden(f"The organization {found.organization_id} is not active", error_code=INACTIVE)
         now = session.execute(select(func.now())).scalar_one()
         if found.last_used_at is None or (now - found.last_used_at).total_seconds() > 60:
             found.last_used_at = now
         return Caller(found.id, found.name, found.role, found.organization_id)
 
 
-def revoke_token(db: Database, token_id: str) -> None:
-    """The token is good for nothing from now on; once more does nothing. Raises NotFound."""
+def revoke_token(db: Database, token_id: str, actor: Actor, *, organization_id: str | None = None) -> None:
+    """The token is good for nothing from now on; once more does nothing.
+
+    Raises NotFound: unknown, or not of the organization where one is given.
+    """
     with db.session(EVERYONE) as session:
         token = session.get(Token, token_id, with_for_update=True)
-        if token is None:
+        if token is None or organization_id not in (None, token.organization_id):
             raise NotFound(f"There is no token {token_id}")
-        token.revoked_at = token.revoked_at or session.execute(select(func.now())).scalar_one()
+        if token.revoked_at is not None:
+            return
+        token.revoked_at = session.execute(select(func.now())).scalar_one()
+        told = {"name": token.name, "role": token.role}
+        add_entry(session, actor, "token.revoked", organization_id=token.organization_id, target=token_id, details=told)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from syncapp.db import Database
 from syncapp.errors import NotFound
 from syncapp.models import Organization, Token
+from syncapp.queries.paging import Listed
 from syncapp.scope import EVERYONE
 
 
@@ -34,26 +35,45 @@ class TokenView:
     revoked_at: datetime | None
 
 
-def list_organizations(db: Database) -> list[OrganizationView]:
-    """All of them, the oldest first."""
-    columns = (Organization.id, Organization.name, Organization.active, Organization.created_at)
+ORGANIZATION = [getattr(Organization, field.name) for field in fields(OrganizationView)]
+TOKEN = [getattr(Token, field.name) for field in fields(TokenView)]
+
+
+def list_organizations(db: Database, *, limit: int | None = None, offset: int = 0) -> Listed:
+    """The oldest first; all of them where no limit is given."""
+    query = select(*ORGANIZATION).order_by(Organization.created_at, Organization.id).limit(limit).offset(offset)
     with db.session(EVERYONE) as session:
-        rows = session.execute(select(*columns).order_by(Organization.created_at, Organization.id)).all()
-    return [OrganizationView(*row) for row in rows]
+        total = session.execute(select(func.count()).select_from(Organization)).scalar_one()
+        return Listed([OrganizationView(*row) for row in session.execute(query)], total)
+
+
+def get_organization(db: Database, organization_id: str) -> OrganizationView:
+    """Raises NotFound."""
+    with db.session(EVERYONE) as session:
+        row = session.execute(select(*ORGANIZATION).where(Organization.id == organization_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no organization {organization_id}")
+    return OrganizationView(*row)
 
 
 def check_organization(db: Database, organization_id: str) -> None:
     """Raises NotFound."""
-    with db.session(EVERYONE) as session:
-        if session.get(Organization, organization_id) is None:
-            raise NotFound(f"There is no organization {organization_id}")
+    get_organization(db, organization_id)
 
 
-def list_tokens(db: Database, organization_id: str | None = None) -> list[TokenView]:
-    """The organization's tokens, or those of all, the newest first; revoked ones too."""
-    names = ("id", "name", "role", "organization_id", "created_at", "last_used_at", "revoked_at")
-    query = select(*(getattr(Token, name) for name in names)).order_by(Token.created_at.desc(), Token.id)
-    if organization_id is not None:
-        query = query.where(Token.organization_id == organization_id)
+def is_active(db: Database, organization_id: str) -> bool:
+    """Whether there is such an organization, and it is active."""
     with db.session(EVERYONE) as session:
-        return [TokenView(*row) for row in session.execute(query).all()]
+        row = session.get(Organization, organization_id)
+        return row is not None and row.active
+
+
+def list_tokens(
+    db: Database, organization_id: str | None = None, *, limit: int | None = None, offset: int = 0
+) -> Listed:
+    """The organization's tokens, or those of all, the newest first; revoked ones too. All where no limit is given."""
+    wanted = [] if organization_id is None else [Token.organization_id == organization_id]
+    query = select(*TOKEN).where(*wanted).order_by(Token.created_at.desc(), Token.id).limit(limit).offset(offset)
+    with db.session(EVERYONE) as session:
+        total = session.execute(select(func.count()).select_from(Token).where(*wanted)).scalar_one()
+        return Listed([TokenView(*row) for row in session.execute(query)], total)

@@ -20,6 +20,7 @@ from api.app import create_app
 from api.context import EXTENSION, Services
 from api.errors import ERROR_TYPES
 from config.settings import Settings
+from syncapp.audit import SYSTEM
 from syncapp.commands import create_token
 from syncapp.db import Database
 from syncapp.embedded.valkey import ValkeyServer
@@ -68,7 +69,7 @@ class Api:
         self.execute("INSERT INTO organizations (id, name, active) VALUES (%s, %s, %s)", name, name, active)
 
     def make_token(self, organization_id: str | None, role: str = "member") -> str:
-        return create_token(self.database, name="test", role=role, organization_id=organization_id).token
+        return create_token(self.database, name="test", role=role, organization_id=organization_id, actor=SYSTEM).token
 
     def add_run(self, sync_id: str, **values: Any) -> str:
         row = {"sync_id": sync_id, "sync": "clients", "organization_id": "default", "mode": "default"}

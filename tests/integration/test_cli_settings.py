@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from getpass import getuser
 from importlib.metadata import version
 
 import psycopg
@@ -25,7 +26,7 @@ def empty_dsn(postgres: PostgresServer) -> Iterator[str]:
 
 def test_syncs(shell: Shell) -> None:
     found = shell.json("syncs")
-    assert [sync["name"] for sync in found["items"]] == ["clients", "appointments"]
+    assert [sync["name"] for sync in found["items"]] == ["clients", "appointments", "cliniko"]
     assert found["items"][0]["health"] == "warning"
     shell("sync", "clients")
     lines = shell("syncs").out.splitlines()
@@ -35,7 +36,7 @@ def test_syncs(shell: Shell) -> None:
 
 def test_a_sync_that_is_not_configured_says_so(shell: Shell) -> None:
     assert "not configured" in shell("syncs", MOCK_API_URL=None).out
-    [clients, _] = shell.json("syncs", MOCK_API_URL=None)["items"]
+    [clients, *_] = shell.json("syncs", MOCK_API_URL=None)["items"]
     assert (clients["configured"], clients["health"]) == (False, None)
 
 
@@ -45,8 +46,9 @@ def test_schedules(shell: Shell) -> None:
         assert {one["name"]: one["cron"] for one in found["items"]} == {
             "clients": "0 */6 * * *",
             "appointments": "0 */2 * * *",
+            "cliniko": None,
         }
-        assert found["total"] == 2
+        assert found["total"] == 3
         assert shell(*words).out.splitlines()[1].split()[:6] == ["clients", "0", "*/6", "*", "*", "*"]
 
 
@@ -148,6 +150,50 @@ def test_organizations(shell: Shell) -> None:
     assert "--id" in made_up.err
     assert [one["name"] for one in shell.json("orgs")["items"]] == ["Default organization", "Acme Ltd", "Another"]
     assert "Acme Ltd" in shell("orgs", "list").out
+
+
+def test_an_organization_is_renamed_deactivated_and_brought_back(shell: Shell) -> None:
+    shell("orgs", "create", "Acme Ltd", "--id", "acme")
+    assert shell.json("orgs", "rename", "acme", "Acme Inc")["name"] == "Acme Inc"
+    assert shell("orgs", "deactivate", "acme").out == "The organization acme is not active any more\n"
+    assert [one["active"] for one in shell.json("orgs")["items"]] == [True, False]
+    assert shell.json("orgs", "activate", "acme") == shell.json("orgs")["items"][1] | {"active": True}
+    assert shell("orgs", "rename", "acme", "Acme").out == "The organization acme is called Acme now\n"
+    assert shell("orgs", "activate", "acme").out == "The organization acme is active\n"
+
+
+def test_a_deactivated_organizations_runs_stop(shell: Shell) -> None:
+    shell("orgs", "create", "Acme Ltd", "--id", "acme")
+    shell("trigger", "clients", "--organization", "acme")
+    assert "runs asked to stop: 1" in shell("orgs", "deactivate", "acme").out
+    assert [row["status"] for row in shell.rows("SELECT status FROM sync_runs")] == ["cancelled"]
+    refused = one_line(shell("trigger", "clients", "--organization", "acme", code=1).err)
+    assert "no active organization acme" in refused
+
+
+def test_what_cannot_be_done_with_organizations_is_said(shell: Shell) -> None:
+    assert "no organization nobody" in one_line(shell("orgs", "rename", "nobody", "Somebody", code=1).err)
+    assert "name: Must be 1 to 200" in one_line(shell("orgs", "rename", "default", "  ", code=1).err)
+    assert "cannot be deactivated" in one_line(shell("orgs", "deactivate", "default", code=1).err)
+    assert shell.json("orgs", "deactivate", "default", code=1)["details"]["error_code"] == "DEFAULT_ORGANIZATION"
+
+
+def test_who_did_what_is_kept(shell: Shell) -> None:
+    shell("orgs", "create", "Acme", "--id", "acme")
+    shell("orgs", "rename", "acme", "Acme Inc")
+    token = shell.json("tokens", "create", "--organization", "acme")
+    shell("tokens", "revoke", token["id"])
+    shell("schedules", "set", "clients", "--disable")
+    rows = shell.rows("SELECT actor, action, organization_id, target, details::text FROM audit_log ORDER BY id")
+    assert [(row["action"], row["organization_id"], row["target"]) for row in rows] == [
+        ("organization.created", "acme", "acme"),
+        ("organization.changed", "acme", "acme"),
+        ("token.created", "acme", token["id"]),
+        ("token.revoked", "acme", token["id"]),
+        ("schedule.changed", None, "clients"),
+    ]
+    assert {row["actor"] for row in rows} == {f"cli:{getuser()}"}
+    assert token["token"] not in str(rows)
 
 
 def test_the_version(shell: Shell) -> None:

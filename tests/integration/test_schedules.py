@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from beat_schedule import BEAT_SCHEDULE
 from config.settings import Settings
+from syncapp.audit import SYSTEM
 from syncapp.commands.fire import fire
 from syncapp.db import Database
 from syncapp.errors import NotFound, ValidationFailed
@@ -40,7 +41,7 @@ class World:
         return {row.name: row for row in rows}
 
     def change(self, name: str, **values: Any) -> Any:
-        return change_schedule(self.database, self.settings, self.clock, name, **values)
+        return change_schedule(self.database, self.settings, self.clock, name, SYSTEM, **values)
 
     def fire(self, name: str = "clients") -> list[str]:
         return [run.sync_id for run in fire(self.database, self.settings, self.clock, name)]
@@ -130,6 +131,22 @@ def test_what_is_not_valid_changes_nothing(world: World, values: dict[str, Any],
         world.change("clients", enabled=False, **values)
     assert list(caught.value.details["fields"]) == [field]
     assert world.schedule() == before
+
+
+def test_a_change_is_told_by_what_differs(world: World) -> None:
+    world.change("clients", interval="2h", enabled=False)
+    world.change("clients", interval="2h")
+    [entry] = world.rows("SELECT actor, action, organization_id, target, details FROM audit_log")
+    assert entry == {
+        "actor": "system",
+        "action": "schedule.changed",
+        "organization_id": None,
+        "target": "clients",
+        "details": {
+            "before": {"cron": "0 */6 * * *", "interval_seconds": None, "enabled": True},
+            "after": {"cron": None, "interval_seconds": 7_200, "enabled": False},
+        },
+    }
 
 
 def test_an_unknown_schedule(world: World) -> None:
