@@ -31,7 +31,9 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Basic:
-    username: str
+    """User name and password. Some APIs take a key as the user name: without a password, that is the secret."""
+
+    username: str = field(repr=False)
     password: str = field(default="", repr=False)
 
     @property
@@ -173,6 +175,6 @@ class RestConfig:
                 return (secret.strip(),)
             case ApiKey(value=secret) if secret.strip():
                 return (secret.strip(), quote(secret.strip(), safe=""))
-            case Basic(password=secret) as basic if secret:
+            case Basic() as basic if secret := basic.password or basic.username:
                 return (basic.pair, secret)
         return ()
