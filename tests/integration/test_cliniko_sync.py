@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,18 +9,8 @@ import pytest
 from syncapp.demo.cliniko_records import make_records
 from syncapp.demo.faults import Records
 from syncapp.engine import execute
+from tests.cliniko_truth import REFERENCES, TABLES, check_equal
 from tests.integration.cliniko import KEY, Practice
-
-TABLES = {
-    "patients": "patients",
-    "individual_appointments": "cliniko_appointments",
-    "practitioners": "practitioners",
-    "appointment_types": "appointment_types",
-    "businesses": "businesses",
-}
-REFERENCES = {"patient_id": "patients", "practitioner_id": "practitioners"}
-REFERENCES |= {"business_id": "businesses", "appointment_type_id": "appointment_types"}
-TIMES = ("archived_at", "deleted_at", "cancelled_at", "merged_at", "starts_at", "ends_at", "created_at", "updated_at")
 
 
 @pytest.fixture(scope="module")
@@ -29,35 +18,12 @@ def records() -> Records:
     return make_records(1, patients=230, appointments=450)
 
 
-def check_equal(practice: Practice, organization_id: str, resource: str, records: Records) -> None:
-    """Field by field, without the product's help. What nobody can see by a list is not there."""
-    rows = practice.rows(TABLES[resource], organization_id)
-    ids = {table: {row["id"]: key for key, row in practice.rows(table, organization_id).items()} for table in ROWS}
-    seen = [one for one in records[resource] if resource != "patients" or one["deleted_at"] is None]
-    assert {key for key, row in rows.items() if row["sync_status"] == "synced"} == {one["id"] for one in seen}
-    for record in seen:
-        row = rows[record["id"]]
-        for name, value in row.items():
-            if name in record and name not in ("id", "label"):
-                wanted = record[name]
-                if name in REFERENCES and resource == "individual_appointments":
-                    value = ids[REFERENCES[name]].get(value)
-                elif name in TIMES:
-                    wanted = wanted and datetime.fromisoformat(wanted)
-                elif name == "date_of_birth":
-                    value = value and value.isoformat()
-                assert value == wanted, (resource, record["id"], name)
-
-
-ROWS = tuple(TABLES.values())
-
-
 def test_a_comprehensive_run_reads_everything(practice: Practice, records: Records) -> None:
     account = practice.add("acme", records=records)
     run = practice.sync("acme", "comprehensive")
     assert (run["status"], run["records_failed"], run["error_message"]) == ("completed", 0, None)
     for resource in TABLES:
-        check_equal(practice, "acme", resource, account.records)
+        check_equal(practice.rows, "acme", resource, account.records)
     patients = practice.rows("patients", "acme").values()
     assert any(row["archived_at"] for row in patients)
     assert any(row["merged_with_patient_id"] for row in patients)
@@ -115,7 +81,7 @@ def test_every_kind_of_change_arrives_incrementally(practice: Practice, records:
     assert found[visits[1]]["deleted_at"] is not None
     assert found[visits[2]]["archived_at"] is not None
     for resource in TABLES:
-        check_equal(practice, "acme", resource, account.records)
+        check_equal(practice.rows, "acme", resource, account.records)
 
 
 def test_a_patient_that_was_deleted_leaves_with_a_complete_read(practice: Practice, records: Records) -> None:
@@ -138,7 +104,7 @@ def test_appointments_that_come_before_their_patients(practice: Practice, record
     assert waiting
     practice.sync("acme", "comprehensive")
     assert practice.api.query("SELECT 1 FROM practitioners WHERE sync_status = 'pending'") == []
-    check_equal(practice, "acme", "individual_appointments", account.records)
+    check_equal(practice.rows, "acme", "individual_appointments", account.records)
 
 
 def test_active_reads_a_window_and_the_patients_it_names(practice: Practice, records: Records) -> None:
@@ -185,7 +151,7 @@ def test_two_organizations_with_the_same_ids(practice: Practice, records: Record
         assert execute(sync_id, practice.runtime) == "completed"
     for organization_id, account in (("one", one), ("two", two)):
         for resource in TABLES:
-            check_equal(practice, organization_id, resource, account.records)
+            check_equal(practice.rows, organization_id, resource, account.records)
     shared = set(practice.rows("patients", "one")) & set(practice.rows("patients", "two"))
     assert len(shared) > 100
     for column, table in REFERENCES.items():
