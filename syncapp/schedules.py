@@ -28,7 +28,7 @@ from syncapp.scope import EVERYONE
 from syncapp.turns import next_turn
 
 SHORTEST, LONGEST = 60.0, 31 * 86_400.0
-BETWEEN_TURNS = timedelta(seconds=30)  # at least, however many organizations there are
+BETWEEN_TURNS = timedelta(seconds=60)  # at least, however many organizations there are
 CRON_FIELDS = 5
 ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -20,43 +20,31 @@ from syncapp.models import Schedule
 
 MOST_AT_ONCE = 500
 
-# The active organizations whose credentials are good, each with its latest turn. `latest` is the cron line's.
+# The active organizations whose credentials are good, each with its latest turn and when it last took one: at first,
+# when its credentials were stored. `latest` is the cron line's turn.
 TURNS = """
 WITH turns AS (
-    SELECT c.organization_id, coalesce(CAST(:latest AS timestamptz), to_timestamp(
-        floor((:now - shift.seconds) / :interval) * :interval + shift.seconds)) AS turn
-    FROM credentials c JOIN organizations o ON o.id = c.organization_id AND o.active, LATERAL (
+    SELECT c.organization_id, coalesce(s.last_run_at, c.updated_at) AS last_run_at,
+        coalesce(CAST(:latest AS timestamptz), to_timestamp(
+            floor((:now - shift.seconds) / :interval) * :interval + shift.seconds)) AS turn
+    FROM credentials c JOIN organizations o ON o.id = c.organization_id AND o.active
+    LEFT JOIN organization_schedules s ON s.organization_id = c.organization_id AND s.name = :name, LATERAL (
         SELECT ('x' || substr(md5(:name || ':' || c.organization_id), 1, 8))::bit(32)::bigint / 4294967296.0
             * CAST(:interval AS float) AS seconds) shift
     WHERE c.provider = :provider AND c.valid
-) """
-BEGIN = (
-    TURNS
-    + """
+)"""
+TAKE = text(f"""{TURNS}
 INSERT INTO organization_schedules (name, organization_id, last_run_at)
-SELECT :name, organization_id, to_timestamp(:now) FROM turns ON CONFLICT DO NOTHING"""
-)
-TAKE = (
-    TURNS
-    + """, due AS (
-    SELECT s.organization_id FROM turns t JOIN organization_schedules s ON s.organization_id = t.organization_id
-    WHERE s.name = :name AND s.last_run_at < t.turn AND t.turn <= to_timestamp(:now)
-    ORDER BY t.turn LIMIT :most FOR UPDATE OF s
-)
-UPDATE organization_schedules s SET last_run_at = to_timestamp(:now) FROM due
-WHERE s.name = :name AND s.organization_id = due.organization_id RETURNING s.organization_id"""
-)
-NEXT = (
-    TURNS
-    + """
-SELECT min(CASE WHEN s.last_run_at < t.turn THEN t.turn ELSE t.turn + make_interval(secs => :interval) END)
-FROM turns t LEFT JOIN organization_schedules s ON s.organization_id = t.organization_id AND s.name = :name
-WHERE CAST(:only AS text) IS NULL OR t.organization_id = :only"""
-)
-COMPLETE = """
+SELECT :name, organization_id, to_timestamp(:now) FROM turns
+WHERE last_run_at < turn AND turn <= to_timestamp(:now) ORDER BY turn LIMIT :most
+ON CONFLICT (name, organization_id) DO UPDATE SET last_run_at = excluded.last_run_at RETURNING organization_id""")
+NEXT = text(f"""{TURNS}
+SELECT min(CASE WHEN last_run_at < turn THEN turn ELSE turn + make_interval(secs => :interval) END)
+FROM turns WHERE CAST(:only AS text) IS NULL OR organization_id = :only""")
+COMPLETE = text("""
 SELECT organization_id FROM stream_states
 WHERE sync = :sync AND organization_id = ANY(:organizations) AND stream = ANY(:streams) AND last_complete_at > :since
-GROUP BY organization_id HAVING count(*) = :count"""
+GROUP BY organization_id HAVING count(*) = :count""")
 
 
 def take_turns(session: Session, sync: Sync, row: Schedule, now: datetime) -> list[str]:
@@ -64,9 +52,7 @@ def take_turns(session: Session, sync: Sync, row: Schedule, now: datetime) -> li
 
     The schedule's row is locked: nobody else takes turns meanwhile.
     """
-    values = _values(sync, row, now)
-    session.execute(text(BEGIN), values)
-    return list(session.scalars(text(TAKE), values | {"most": MOST_AT_ONCE}))
+    return list(session.scalars(TAKE, _values(sync, row, now) | {"most": MOST_AT_ONCE}))
 
 
 def next_turn(session: Session, sync: Sync, row: Schedule, now: datetime, only: str | None = None) -> datetime | None:
@@ -75,7 +61,7 @@ def next_turn(session: Session, sync: Sync, row: Schedule, now: datetime, only: 
     One that is due is in the past. With a cron line this only tells whether there is one.
     """
     values = _values(sync, row, now)
-    found: datetime | None = session.scalar(text(NEXT), values | {"only": only})
+    found: datetime | None = session.scalar(NEXT, values | {"only": only})
     return found
 
 
@@ -93,7 +79,7 @@ def due_modes(
         "count": len(streams),
         "since": now + timedelta(seconds=interval - sync.full_refresh_seconds(settings)),
     }
-    complete = set(session.scalars(text(COMPLETE), values))
+    complete = set(session.scalars(COMPLETE, values))
     return {one: sync.default_mode if one in complete else sync.due_mode for one in organizations}
 
 

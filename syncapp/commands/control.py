@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from syncapp.audit import Actor, add_entry
-from syncapp.commands.start import RunRequest, Triggered, answer_in_flight, begin_run, live_run
+from syncapp.commands.requests import RunRequest, Triggered
+from syncapp.commands.start import answer_in_flight, begin_run, live_run
 from syncapp.commands.trigger import Idempotency, earlier_answer, keep_answer
 from syncapp.db import Database, raw_connection
 from syncapp.engine.ending import cancellation, end_unheld_run

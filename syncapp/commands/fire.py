@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from syncapp.commands.start import RunRequest, Triggered, start_run
-from syncapp.db import Database
+from syncapp.commands.requests import RunRequest, Triggered
+from syncapp.commands.start import start_run, start_where_possible
+from syncapp.db import Database, raw_connection
 from syncapp.definition import Sync
 from syncapp.errors import CircuitOpen, Conflict, CredentialsMissing, NotFound, SyncDisabled
 from syncapp.models import Schedule
@@ -65,16 +66,9 @@ def _start_each(session: Session, sync: Sync, row: Schedule, settings: Settings,
         row.last_run_at = now
     if len(organizations) < MOST_AT_ONCE:  # else the next tick takes more
         row.next_run_at = plan(session, row, settings, now)
-    started = []
-    for organization_id, mode in due_modes(
-        session, sync, settings, organizations, now, row.interval_seconds or 0
-    ).items():
-        try:
-            request = RunRequest(sync.name, mode=mode, trigger=Trigger.SCHEDULE)
-            started.append(start_run(session, organization_id, settings, clock, request))
-        except (CircuitOpen, Conflict, CredentialsMissing, NotFound, SyncDisabled):
-            continue
-    return started
+    modes = due_modes(session, sync, settings, organizations, now, row.interval_seconds or 0)
+    asked = {one: RunRequest(sync.name, mode=mode, trigger=Trigger.SCHEDULE) for one, mode in modes.items()}
+    return start_where_possible(raw_connection(session), settings, clock, asked)
 
 
 def _is_due(row: Schedule, now: datetime) -> bool:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from math import ceil
 from typing import Any
 
-import orjson
 import psycopg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from syncapp.audit import Actor
+from syncapp.commands.requests import (
+    RunRequest,
+    Triggered,
+    check_read,
+    make_sync_id,
+    mode_of,
+    show_request,
+    timestamp,
+)
 from syncapp.credentials import missing, refused
 from syncapp.db import raw_connection
-from syncapp.definition import Reads, Sync
-from syncapp.errors import CircuitOpen, Conflict, NotFound, SyncDisabled, ValidationFailed
+from syncapp.definition import Sync
+from syncapp.errors import CircuitOpen, Conflict, NotFound, SyncDisabled
 from syncapp.models import Run
 from syncapp.ports import Clock
-from syncapp.records import RunStatus, Trigger
+from syncapp.records import RunStatus
 from syncapp.registry import find_sync
 
 # What may forbid the run and the run itself, decided on the same rows. No row: no such organization. Its row is locked:
@@ -59,56 +64,6 @@ TRIES = 3  # each more is needed only where a run ends between two statements
 
 
 @dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What somebody asks for. `since` reads from there instead of the cursor; `force` asks even where the schedule is
-    disabled or the circuit open; `retry_of` and `replay_of` name the run that it goes on with, or whose failed records
-    it tries again. `actor` is nobody where it is the clock that asks."""
-
-    sync: str
-    mode: str | None = None
-    trigger: Trigger = Trigger.MANUAL
-    full_refresh: bool = False
-    dry_run: bool = False
-    since: datetime | None = None
-    force: bool = False
-    allow_mass_delete: bool = False
-    actor: Actor | None = None
-    retry_of: str | None = None
-    replay_of: str | None = None
-
-    @property
-    def asks_nobody(self) -> bool:
-        """A replay does not ask the source: neither its circuit nor its credentials matter."""
-        return self.replay_of is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Triggered:
-    """The answer to a request: the run that was started, or the one in flight.
-
-    `repeated` is an earlier answer once more, for the same idempotency key: there is nothing to dispatch.
-    """
-
-    sync: str
-    sync_id: str
-    sync_started: bool
-    organization_id: str
-    queue: str
-    message: str
-    timestamp: str
-    repeated: bool = False
-
-    def answer(self, **more: Any) -> dict[str, Any]:
-        """What every answer to a trigger holds, with `more` for one route's own."""
-        held = ("message", "sync_started", "sync_id", "organization_id", "timestamp")
-        return {name: getattr(self, name) for name in held} | more
-
-
-def make_sync_id(organization_id: str, now: datetime) -> str:
-    return f"sync_{organization_id}_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of trying to start a run: whether it was started, else what may have been in the way.
 
@@ -126,10 +81,40 @@ def try_start(
     connection: psycopg.Connection[Any], organization_id: str, settings: Settings, clock: Clock, request: RunRequest
 ) -> Attempt:
     """One statement. Raises NotFound (sync or organization), CredentialsMissing, ValidationFailed."""
+    answer, values = _prepare(organization_id, settings, clock, request)
+    found = connection.execute(START, values).fetchone() or [None] * 5
+    active, disabled, wait, admitted, created = found
+    if not active:
+        raise NotFound(f"There is no active organization {organization_id}")
+    return Attempt(answer, created is not None, bool(disabled), wait, admitted)
+
+
+def start_where_possible(
+    connection: psycopg.Connection[Any], settings: Settings, clock: Clock, requests: Mapping[str, RunRequest]
+) -> list[Triggered]:
+    """A run of each organization that nothing forbids and that has none in flight, in one round trip for all of them.
+
+    Raises as `try_start`, but for the organization.
+    """
+    prepared = [_prepare(one, settings, clock, request) for one, request in requests.items()]
+    with connection.cursor() as cursor:
+        cursor.executemany(START, [values for _, values in prepared], returning=True)
+        started = []
+        for answer, _ in prepared:
+            found = cursor.fetchone()
+            started += [answer] if found is not None and found[-1] is not None else []
+            cursor.nextset()
+    return started
+
+
+def _prepare(
+    organization_id: str, settings: Settings, clock: Clock, request: RunRequest
+) -> tuple[Triggered, Mapping[str, Any]]:
+    """The answer that is given if the run can be started, and what START needs."""
     sync = find_sync(request.sync)
     sync.check_configured(settings)
-    mode = _mode(sync, request)
-    _check_read(sync, request, mode)
+    mode = mode_of(sync, request)
+    check_read(sync, request, mode)
     now = clock()
     answer = Triggered(
         sync=sync.name,
@@ -138,13 +123,9 @@ def try_start(
         organization_id=organization_id,
         queue=sync.queue,
         message=f"{sync.title} sync started",
-        timestamp=_timestamp(now),
+        timestamp=timestamp(now),
     )
-    found = connection.execute(START, _values(sync, request, answer, mode)).fetchone() or [None] * 5
-    active, disabled, wait, admitted, created = found
-    if not active:
-        raise NotFound(f"There is no active organization {organization_id}")
-    return Attempt(answer, created is not None, bool(disabled), wait, admitted)
+    return answer, _values(sync, request, answer, mode)
 
 
 def begin_run(
@@ -196,35 +177,8 @@ def answer_in_flight(run: Run, clock: Clock, what: str) -> Triggered:
         organization_id=run.organization_id,
         queue=find_sync(run.sync).queue,
         message=f"{what} is already in flight ({RunStatus(run.status)}); nothing was started",
-        timestamp=_timestamp(clock()),
+        timestamp=timestamp(clock()),
     )
-
-
-def _timestamp(now: datetime) -> str:
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _mode(sync: Sync, request: RunRequest) -> str:
-    mode = request.mode or sync.default_mode
-    allowed = sync.mode_names
-    if mode not in allowed:
-        raise ValidationFailed(
-            f"The sync {sync.name} has no mode {mode}",
-            details={"fields": {"mode": [f"Must be one of: {', '.join(allowed)}."]}},
-        )
-    return mode
-
-
-def _check_read(sync: Sync, request: RunRequest, mode: str) -> None:
-    if request.full_refresh and request.since is not None:
-        rule = ["Must not be given with full_refresh, which reads everything."]
-        raise ValidationFailed("A full refresh reads from no time on", details={"fields": {"since": rule}})
-    if sync.mode_of(mode).reads is Reads.CHANGES:
-        return
-    wrong = [name for name in ("full_refresh", "since") if getattr(request, name)]
-    if wrong and not (sync.mode_of(mode).reads is Reads.EVERYTHING and wrong == ["full_refresh"]):
-        rule = [f"The mode {mode} says itself what is read."]
-        raise ValidationFailed(f"Not with the mode {mode}", details={"fields": dict.fromkeys(wrong, rule)})
 
 
 def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Mapping[str, Any]:
@@ -241,19 +195,12 @@ def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Ma
         "allow_mass_delete": request.allow_mass_delete,
         "actor": request.actor and request.actor.name,
         "request_id": request.actor and request.actor.request_id,
-        "asked": _asked(request, mode),
+        "asked": show_request(request, mode),
         "retry_of": request.retry_of,
         "replay_of": request.replay_of,
         "asks_nobody": request.asks_nobody,
         "provider": sync.provider,
     }
-
-
-def _asked(request: RunRequest, mode: str) -> str:
-    """What the audit trail tells of a request."""
-    more = {name: getattr(request, name) for name in ("full_refresh", "dry_run", "force", "allow_mass_delete", "since")}
-    told = {name: value for name, value in more.items() if value}
-    return orjson.dumps({"sync": request.sync, "mode": mode, "trigger": request.trigger.value} | told).decode()
 
 
 def _check_allowed(sync: Sync, request: RunRequest, attempt: Attempt) -> None:

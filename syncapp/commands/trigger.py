@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from syncapp.commands.start import RunRequest, Triggered, start_run, try_start
+from syncapp.commands.requests import RunRequest, Triggered
+from syncapp.commands.start import start_run, try_start
 from syncapp.db import Database
 from syncapp.errors import CircuitOpen, Conflict, CredentialsMissing, RequestRefused, SyncError, ValidationFailed
 from syncapp.models import IdempotencyKey

@@ -29,10 +29,7 @@ class Schedule(Base):
 
 
 class OrganizationSchedule(OfOrganization, Base):
-    """When the schedule `name` was last due for an organization that has a source of its own.
-
-    `last_run_at` is when that was taken up, at first when the organization was found to have a source.
-    """
+    """When an organization with a source of its own last had its turn of the schedule `name`."""
 
     __tablename__ = "organization_schedules"
 
