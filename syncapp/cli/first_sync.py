@@ -15,14 +15,18 @@ from syncapp.cli.output import plain
 from syncapp.db import Database
 from syncapp.errors import DatabaseUnavailable
 from syncapp.queries import RunProgress, get_progress, get_run
-from syncapp.scope import Scope
+from syncapp.scope import EVERYONE
 
 EVERY = 0.5  # seconds between two looks at the runs
 TIMEOUT = urllib3.Timeout(connect=2.0, read=10.0)
 
 
 class ApiAnswer(Exception):
-    """The API answered with something other than success; the message is what it said."""
+    """The API answered with something other than success; the message is what it said. `status` 0 is no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass
@@ -48,31 +52,34 @@ class Api:
         except urllib3.exceptions.HTTPError:
             return False
 
-    def ask(self, method: str, path: str) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """The body of a good answer. Raises ApiAnswer."""
+        headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            answer = self._http.request(method, self.url + path, headers={"Authorization": f"Bearer {self.token}"})
+            answer = self._http.request(method, self.url + path, headers=headers, json=body)
         except urllib3.exceptions.HTTPError as error:
             raise ApiAnswer(f"{method} {path}: {error}") from error
         try:
             body = orjson.loads(answer.data)
         except orjson.JSONDecodeError as error:
-            raise ApiAnswer(f"{method} {path}: status {answer.status}") from error
+            raise ApiAnswer(f"{method} {path}: status {answer.status}", answer.status) from error
         if answer.status >= 400:
-            raise ApiAnswer(f"{method} {path}: {body.get('details', {}).get('message') or body.get('error')}")
+            said = body.get("details", {}).get("message") or body.get("error")
+            raise ApiAnswer(f"{method} {path}: {said}", answer.status)
         return dict(body)
 
 
 class FirstSync:
-    """Clients and appointments on their way. `is_over` is asked again and again until it is true.
+    """Clients and appointments on their way, and other runs, by name. `is_over` is asked until it is true.
 
     Raises ApiAnswer where they cannot be started.
     """
 
-    def __init__(self, api: Api, database: Database, scope: Scope, say: Callable[[str], None]) -> None:
-        self._database, self._scope, self._say = database, scope, say
+    def __init__(self, api: Api, database: Database, say: Callable[[str], None], others: Mapping[str, str]) -> None:
+        self._database, self._say = database, say
         started = api.ask("POST", "/api/v1/sync/all")
         self._open = {name: str(sync["sync_id"]) for name, sync in started["syncs"].items() if sync["sync_id"]}
+        self._open |= others
         for name, sync in started["syncs"].items():
             if "error" in sync:
                 say(plain(f"{name}: {sync['error']['message']}"))
@@ -97,9 +104,9 @@ class FirstSync:
         return list(self._open)
 
     def _look(self, name: str, sync_id: str) -> None:
-        seen = get_progress(self._database, self._scope, sync_id)
+        seen = get_progress(self._database, EVERYONE, sync_id)
         if seen.has_ended:
-            said = outcome(name, asdict(get_run(self._database, self._scope, sync_id)))
+            said = outcome(name, asdict(get_run(self._database, EVERYONE, sync_id)))
         elif seen.seconds_to_wait > 0:
             said = waiting(name, seen)
         else:

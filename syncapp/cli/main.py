@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from syncapp.cli.context import json_option
+from syncapp.cli.credentials import credentials
 from syncapp.cli.database import db
 from syncapp.cli.doctor import doctor
 from syncapp.cli.failures import Edge
@@ -20,7 +21,24 @@ from syncapp.cli.syncs import syncs
 from syncapp.cli.tokens import tokens
 from syncapp.cli.up import up
 
-COMMANDS = (up, syncs, sync, trigger, runs, run, cancel, retry, errors, replay, schedules, orgs, tokens, doctor, db)
+COMMANDS = (
+    up,
+    syncs,
+    sync,
+    trigger,
+    runs,
+    run,
+    cancel,
+    retry,
+    errors,
+    replay,
+    schedules,
+    orgs,
+    tokens,
+    credentials,
+    doctor,
+    db,
+)
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, value: Any) -> None:

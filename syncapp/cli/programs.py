@@ -19,6 +19,7 @@ LIGHT_WORKER = (*WORKER, "--hostname", "light@%h", "--queues", "mailers,default"
 BEAT = (*CELERY, "beat", "--pidfile=")
 FLOWER = (*CELERY, "flower", "--conf=config/flower.py")
 DEMO = ("syncapp.demo.wellness",)
+DEMO_CLINIKO = ("syncapp.demo.cliniko", "--patients", "200", "--appointments", "600")
 
 
 def module(argv: Sequence[str], env: Mapping[str, str], *more: str, pass_fds: Sequence[int] = ()) -> Command:

@@ -19,6 +19,7 @@ from config.settings import Settings, SettingsError, load_settings
 from syncapp.cli import programs
 from syncapp.cli.checks import QUEUES
 from syncapp.cli.context import json_option
+from syncapp.cli.demo import PRACTICE, PRACTICE_KEY, admit_practice, start_demos
 from syncapp.cli.first_sync import Api, ApiAnswer, FirstSync, row_counts
 from syncapp.cli.output import JSON_LINES, json_asked
 from syncapp.db import Database
@@ -31,7 +32,7 @@ from syncapp.embedded.supervisor import Ended, Program, Stage, Supervisor
 from syncapp.embedded.valkey import ValkeyServer
 from syncapp.errors import SyncError
 from syncapp.migrations.command import upgrade
-from syncapp.queries import count_rows, readiness
+from syncapp.queries import count_cliniko_rows, count_rows, readiness
 from syncapp.scope import Scope
 
 LOOPBACK = "127.0.0.1"
@@ -91,7 +92,7 @@ def _run(stack: Stack, web: socket.socket) -> None:
     stack.supervisor.say("migrating the database")
     stack.settings = load_settings(database_url=stack.env.get("DATABASE_URL"), redis_url=stack.env["REDIS_URL"])
     upgrade(stack.settings.database)
-    _start_demo(stack)
+    start_demos(stack.settings, stack.home, stack.env, stack.start, stack.supervisor.say)
     record(stack.home, stack.env | {"DATABASE_URL": stack.settings.database})
     stack.start("web", programs.WEB, "--bind", f"fd://{web.fileno()}", pass_fds=(web.fileno(),))
     stack.start("worker", programs.SYNC_WORKER)
@@ -159,19 +160,6 @@ def _start_databases(stack: Stack) -> None:
         raise SettingsError(f"REDIS_URL cannot be used: {error}") from error
 
 
-def _start_demo(stack: Stack) -> None:
-    if stack.settings.mock_api_url is not None:
-        return
-    port = stack.home.port("demo")
-    stack.env |= {
-        "MOCK_API_URL": _address(port),
-        "MOCK_API_KEY": stack.home.secret("demo-api-key"),
-        "MOCK_FALLBACK": os.environ.get("MOCK_FALLBACK", "true"),
-    }
-    stack.supervisor.say(f"MOCK_API_URL is not set: the demo's upstream runs on port {port}")
-    stack.start("demo", programs.DEMO, "--port", str(port))
-
-
 def _flower(stack: Stack) -> Command:
     """Flower cannot be given a socket as the API is: with FLOWER_PORT unset it moves on where the port is taken."""
     if not os.environ.get("FLOWER_PORT"):
@@ -183,11 +171,11 @@ def _flower(stack: Stack) -> Command:
 
 
 def _sync(stack: Stack, api: Api, database: Database) -> None:
-    """Clients and appointments, before anything else is shown. A failure is said and ends nothing."""
+    """Clients, appointments and the demo's practice, before anything is shown. A failure is said and ends nothing."""
     say = stack.supervisor.say
     say("the first sync starts")
     try:
-        first = FirstSync(api, database, Scope(stack.settings.default_organization_id), say)
+        first = FirstSync(api, database, say, admit_practice(api, stack.env, say))
         if not stack.supervisor.wait(first.is_over, FIRST_SYNC, every=0.1):
             say(f"still syncing after {FIRST_SYNC:g} s, and going on in the background: {', '.join(first.unfinished)}")
     except (ApiAnswer, SyncError) as error:
@@ -214,6 +202,9 @@ def _report(stack: Stack, api: Api, database: Database) -> None:
     try:
         counts = count_rows(database, Scope(stack.settings.default_organization_id))
         say("in PostgreSQL now: " + ", ".join(row_counts(name, found) for name, found in counts.items()))
+        if PRACTICE_KEY in stack.env:
+            rows = count_cliniko_rows(database, Scope(PRACTICE))
+            say(f"of the organization {PRACTICE}: " + ", ".join(f"{count:,} {name}" for name, count in rows.items()))
     except SyncError as error:
         say(f"the rows cannot be counted: {error}")
     facts = {"api": api.url, "flower": _address(stack.flower_port), "admin_token": api.token}

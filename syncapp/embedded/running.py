@@ -14,7 +14,7 @@ from syncapp.embedded.server import command_line
 
 FILE = "environment.json"
 # What a command has no use for, or is part of DATABASE_URL.
-LEFT_OUT = ("syncapp_", "postgres_", "log_", "port", "flower_port", "web_concurrency", "dyno")
+LEFT_OUT = ("syncapp_home", "syncapp_admin", "postgres_", "log_", "port", "flower_port", "web_concurrency", "dyno")
 
 
 def record(home: Home, environment: Mapping[str, str]) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Float, func, select
+from sqlalchemy import Float, Select, func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from syncapp.db import Database
 from syncapp.errors import NotFound
-from syncapp.models import Credential, Organization, Patient, Run, Schedule
+from syncapp.models import ClinikoAppointment, Credential, Organization, Patient, Run, Schedule
 from syncapp.queries.readiness import is_ticking
 from syncapp.queries.syncs import list_syncs
 from syncapp.records import Json, RunStatus
-from syncapp.scope import Scope
+from syncapp.scope import EVERYONE, Scope
 from syncapp.syncs.cliniko import CLINIKO, PROVIDER
 from syncapp.turns import due_modes, next_turn
 
@@ -79,13 +79,32 @@ class SyncHistory:
     recent_syncs: Sequence[PastRun]
 
 
+@dataclass(frozen=True, slots=True)
+class CredentialView:
+    """What is stored, without the secret. `valid` is what its source said last."""
+
+    organization_id: str
+    provider: str
+    region: str | None
+    valid: bool
+    checked_at: datetime
+    updated_at: datetime
+
+
+def list_credentials(db: Database) -> list[CredentialView]:
+    """Everybody's, by organization."""
+    columns = [getattr(Credential, field.name) for field in fields(CredentialView)]
+    with db.session(EVERYONE) as session:
+        rows = session.execute(select(*columns).order_by(Credential.organization_id, Credential.provider)).all()
+    return [CredentialView(*row) for row in rows]
+
+
 def cliniko_status(db: Database, scope: Scope, settings: Settings, now: datetime) -> ClinikoStatus:
     """Raises NotFound (organization)."""
     with db.session(scope) as session:
         organization = _organization(session, scope)
         stored = session.get(Credential, (organization.id, PROVIDER))
-        patients = (Patient.deleted_at.is_(None), Patient.sync_status != "pending")
-        total = session.execute(select(func.count()).select_from(Patient).where(*patients)).scalar_one()
+        total = session.execute(_live(Patient)).scalar_one()
     [view] = [one for one in list_syncs(db, scope, settings, now) if one.name == CLINIKO.name]
     return ClinikoStatus(
         organization_id=organization.id,
@@ -149,6 +168,18 @@ def sync_history(db: Database, scope: Scope, *, limit: int = 10) -> SyncHistory:
         found = session.execute(statistics).mappings().one()
         recent = [_past(run) for run in session.scalars(latest)]
     return SyncHistory(organization_id=organization.id, recent_syncs=recent, **found)
+
+
+def count_cliniko_rows(db: Database, scope: Scope) -> dict[str, int]:
+    """Patients and appointments that are not deleted."""
+    tables: dict[str, type[Patient | ClinikoAppointment]] = {"patients": Patient, "appointments": ClinikoAppointment}
+    with db.session(scope) as session:
+        return {name: session.execute(_live(table)).scalar_one() for name, table in tables.items()}
+
+
+def _live(table: type[Patient] | type[ClinikoAppointment]) -> Select[int]:
+    live = (table.deleted_at.is_(None), table.sync_status != "pending")
+    return select(func.count()).select_from(table).where(*live)
 
 
 def _organization(session: Session, scope: Scope) -> Organization:

@@ -20,7 +20,7 @@ class Started(Api):
         super().__init__("", "")
         self.runs = runs
 
-    def ask(self, method: str, path: str) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         assert (method, path) == ("POST", "/api/v1/sync/all")
         refused = {"sync_id": None, "error": {"message": "The sync is disabled"}}
         return {"syncs": {name: {"sync_id": one} if one else refused for name, one in self.runs.items()}}
@@ -28,7 +28,7 @@ class Started(Api):
 
 def begin(shell: Shell, **runs: str | None) -> tuple[FirstSync, list[str]]:
     said: list[str] = []
-    return FirstSync(Started(**runs), shell.database, DEFAULT, said.append), said
+    return FirstSync(Started(**runs), shell.database, said.append, {}), said
 
 
 def test_a_run_that_failed_says_why_and_one_that_waits_counts_as_over(shell: Shell) -> None:
