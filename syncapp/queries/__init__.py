@@ -1,6 +1,18 @@
 """What may be seen. Every query is bound to a scope, reads in few statements, and changes nothing."""
 
-from syncapp.queries.events import EventPage, NumberedEvent, Place, RunNow, find_place, read_events
+from syncapp.queries.audit import AuditFilter, AuditPage, AuditView, list_audit
+from syncapp.queries.cliniko import (
+    ClinikoStatus,
+    SchedulerStatus,
+    SyncHistory,
+    cliniko_status,
+    count_cliniko_rows,
+    list_credentials,
+    scheduled_mode,
+    scheduler_status,
+    sync_history,
+)
+from syncapp.queries.events import EventPage, NumberedEvent, Place, find_place, read_events
 from syncapp.queries.organizations import (
     OrganizationView,
     TokenView,
@@ -11,7 +23,7 @@ from syncapp.queries.organizations import (
     list_tokens,
 )
 from syncapp.queries.paging import Listed, part_of
-from syncapp.queries.progress import RunProgress, get_progress
+from syncapp.queries.progress import ProgressView, RunProgress, get_progress, view_progress
 from syncapp.queries.readiness import Health, Readiness, health, readiness
 from syncapp.queries.runs import (
     RunError,
@@ -27,6 +39,10 @@ from syncapp.queries.syncs import Freshness, ScheduleView, SyncView, get_schedul
 from syncapp.queries.wellness import ResourceStatus, WellnessStatus, count_rows, wellness_status
 
 __all__ = [
+    "AuditFilter",
+    "AuditPage",
+    "AuditView",
+    "ClinikoStatus",
     "EventPage",
     "Freshness",
     "Health",
@@ -34,19 +50,23 @@ __all__ = [
     "NumberedEvent",
     "OrganizationView",
     "Place",
+    "ProgressView",
     "Readiness",
     "ResourceStatus",
     "RunError",
     "RunFilter",
-    "RunNow",
     "RunPage",
     "RunProgress",
     "RunView",
     "ScheduleView",
+    "SchedulerStatus",
+    "SyncHistory",
     "SyncView",
     "TokenView",
     "WellnessStatus",
     "check_organization",
+    "cliniko_status",
+    "count_cliniko_rows",
     "count_rows",
     "find_place",
     "get_organization",
@@ -55,7 +75,9 @@ __all__ = [
     "get_schedule",
     "health",
     "is_active",
+    "list_audit",
     "list_changes",
+    "list_credentials",
     "list_errors",
     "list_organizations",
     "list_runs",
@@ -65,5 +87,9 @@ __all__ = [
     "part_of",
     "read_events",
     "readiness",
+    "scheduled_mode",
+    "scheduler_status",
+    "sync_history",
+    "view_progress",
     "wellness_status",
 ]
