@@ -99,6 +99,7 @@ class Mask:
         held = (
             settings.syncapp_admin_token,
             settings.syncapp_secret_key,
+            settings.syncapp_secret_key_previous,
             settings.mock_api_key,
             settings.postgres_password,
         )
