@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 VALID_PORTS = range(1, 65_536)
 PORTS = f" (a port is a number from {VALID_PORTS[0]} to {VALID_PORTS[-1]})"
 SHARD = "{shard}"
-SHORTEST_KEY = 16
+SHORTEST_KEY = 8  # far too short to be a good one; shorter is a slip
 DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
 

@@ -19,6 +19,7 @@ SETTINGS: dict[str, Any] = {
     "mock_api_key": "the-upstream-key",
     "postgres_password": "the-database-password",
     "syncapp_secret_key": "the-secret-key",
+    "syncapp_secret_key_previous": "the-key-before",
 }
 Configure = Callable[..., io.StringIO]
 
