@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from api.rendering import dump
 from syncapp.db import Database
-from syncapp.queries import EventPage, NumberedEvent, Place, RunNow, read_events
+from syncapp.queries import EventPage, NumberedEvent, Place, ProgressView, read_events
 
 RETRY = b"retry: 2000\n\n"  # milliseconds until a client whose stream has ended asks for the rest
 KEEP_ALIVE = b":\n\n"
@@ -33,10 +33,10 @@ def read_pieces(db: Database, places: Collection[Place]) -> dict[Place, Piece]:
 
 
 def _piece(page: EventPage) -> Piece:
-    text = b"".join(_event_text(event, page.run) for event in page.events)
+    text = b"".join(_event_text(event, page.progress) for event in page.events) if page.progress else b""
     return Piece(text, page.next, page.has_more, page.is_last)
 
 
-def _event_text(event: NumberedEvent, run: RunNow) -> bytes:
-    data = dump(asdict(run) | {"event": asdict(event)})
+def _event_text(event: NumberedEvent, progress: ProgressView) -> bytes:
+    data = dump(asdict(progress) | {"event": asdict(event)})
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.kind.encode(), data)

@@ -94,10 +94,18 @@ CHANGES = listed(
 )
 _EVENT = {
     "sync_id": EXAMPLE_ID,
+    "organization_id": "default",
     "status": "running",
+    "progress_percentage": 60.0,
+    "current_step": "Clients",
+    "total_steps": 1,
+    "completed_steps": 0,
+    "started_at": TIME_EXAMPLE,
+    "estimated_completion": "2025-06-30T12:00:05.000Z",
     "records_processed": 3000,
     "records_total": 5000,
     "current_operation": "Clients: 3000 records",
+    "errors": [],
     "event": {
         "seq": 4,
         "kind": "progress",

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import select, text
-from sqlalchemy.orm import Session
 
 from syncapp.db import Database
 from syncapp.errors import NotFound
 from syncapp.models import Run
-from syncapp.queries.progress import ENDED
+from syncapp.queries.progress import ENDED, ProgressView, read_progress
 from syncapp.records import Json
 from syncapp.scope import EVERYONE, Scope
 
 PAGE = 50  # events of a run that are read at once
+# One statement, hence one moment: a run that has ended is not taken to be at its end before its last event is read.
 NEXT = text(
     f"""
-SELECT wanted.sync_id, wanted.seen, found.seq, found.kind, found.at, found.data
+SELECT wanted.sync_id, wanted.seen, run.status, run.event_seq, found.seq, found.kind, found.at, found.data
 FROM unnest(CAST(:sync_ids AS text[]), CAST(:seen AS int[])) AS wanted (sync_id, seen)
-CROSS JOIN LATERAL (
+JOIN sync_runs run ON run.sync_id = wanted.sync_id
+LEFT JOIN LATERAL (
     SELECT * FROM run_events WHERE sync_id = wanted.sync_id AND seq > wanted.seen ORDER BY seq LIMIT {PAGE}
-) found
+) found ON true
 ORDER BY found.seq"""
 )
 
@@ -44,33 +45,19 @@ class NumberedEvent:
     data: Json
 
 
-@dataclass(frozen=True, slots=True)
-class RunNow:
-    """How far a run is."""
-
-    sync_id: str
-    status: str
-    records_processed: int
-    records_total: int | None
-    current_operation: str | None
-
-    @property
-    def has_ended(self) -> bool:
-        return self.status in ENDED
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EventPage:
     """The events that come after a place, PAGE of them at most.
 
-    run     is at least as far as they say
-    newest  the number of the run's last event so far
+    has_ended  whether the run had ended when they were read, and `newest` was the number of its last event
+    progress   the run's, at least as far as the events say; None where there are none, or the run is gone
     """
 
     place: Place
-    events: Sequence[NumberedEvent]
-    run: RunNow
+    has_ended: bool
     newest: int
+    events: list[NumberedEvent] = field(default_factory=list)
+    progress: ProgressView | None = None
 
     @property
     def next(self) -> Place:
@@ -83,7 +70,7 @@ class EventPage:
     @property
     def is_last(self) -> bool:
         """Whether no event will ever come after these."""
-        return self.run.has_ended and self.next.seen >= self.newest
+        return self.has_ended and self.next.seen >= self.newest
 
 
 def find_place(db: Database, scope: Scope, sync_id: str, seen: int) -> Place | None:
@@ -93,11 +80,11 @@ def find_place(db: Database, scope: Scope, sync_id: str, seen: int) -> Place | N
     organization's.
     """
     with db.session(scope) as session:
-        found = _runs_now(session, [sync_id])
-    if sync_id not in found:
+        row = session.execute(select(Run.status, Run.event_seq).where(Run.sync_id == sync_id)).one_or_none()
+    if row is None:
         raise NotFound(f"There is no run {sync_id}")
-    run, newest = found[sync_id]
-    return None if run.has_ended and seen >= newest else Place(sync_id, min(seen, newest))
+    status, newest = row
+    return None if status in ENDED and seen >= newest else Place(sync_id, min(seen, newest))
 
 
 def read_events(db: Database, places: Collection[Place]) -> dict[Place, EventPage]:
@@ -105,21 +92,16 @@ def read_events(db: Database, places: Collection[Place]) -> dict[Place, EventPag
 
     Raises DatabaseUnavailable.
     """
-    found: dict[Place, list[NumberedEvent]] = {place: [] for place in places}
-    wanted = {"sync_ids": [place.sync_id for place in found], "seen": [place.seen for place in found]}
+    wanted = {"sync_ids": [place.sync_id for place in places], "seen": [place.seen for place in places]}
+    pages: dict[Place, EventPage] = {}
     with db.session(EVERYONE) as session:
-        for sync_id, seen, *event in session.execute(NEXT, wanted):
-            found[Place(sync_id, seen)].append(NumberedEvent(*event))
-        runs = _runs_now(session, {place.sync_id for place in found})  # after the events: none of them is ahead of it
-    return {
-        place: EventPage(place, events, *runs[place.sync_id])
-        for place, events in found.items()
-        if place.sync_id in runs
-    }
-
-
-def _runs_now(session: Session, sync_ids: Collection[str]) -> dict[str, tuple[RunNow, int]]:
-    """The runs that are there, each with the number of its last event."""
-    columns = (Run.sync_id, Run.status, Run.records_processed, Run.records_total, Run.current_operation, Run.event_seq)
-    rows = session.execute(select(*columns).where(Run.sync_id.in_(sync_ids)))
-    return {row.sync_id: (RunNow(*row[:-1]), row.event_seq) for row in rows}
+        for sync_id, seen, status, newest, *event in session.execute(NEXT, wanted):
+            place = Place(sync_id, seen)
+            page = pages.setdefault(place, EventPage(place, status in ENDED, newest))
+            if event[0] is not None:
+                page.events.append(NumberedEvent(*event))
+        told = [page for page in pages.values() if page.events]
+        progress = read_progress(session, {page.place.sync_id for page in told}) if told else {}
+    for page in told:
+        page.progress = progress.get(page.place.sync_id)
+    return pages
