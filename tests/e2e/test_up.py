@@ -24,8 +24,10 @@ from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-SERVICES = {"web", "worker", "light", "beat", "flower", "demo", "postgres", "valkey"}
-OURS = re.compile(r"^(DATABASE_URL|POSTGRES_|REDIS_URL|MOCK_|SYNCAPP_|FLOWER_|PORT$|LOG_|WEB_|WORKER_|EXTERNAL_)")
+SERVICES = {"web", "worker", "light", "beat", "flower", "demo", "cliniko", "postgres", "valkey"}
+OURS = re.compile(
+    r"^(DATABASE_URL|POSTGRES_|REDIS_URL|MOCK_|SYNCAPP_|FLOWER_|PORT$|LOG_|WEB_|WORKER_|EXTERNAL_|CLINIKO_|AUTH_)"
+)
 
 
 class Up:
@@ -132,6 +134,11 @@ def test_everything_runs_syncs_survives_kills_and_ends(up: Callable[..., Up]) ->
     assert min(counts.values()) > 0
     assert "clients: completed" in text
     assert "appointments: completed" in text
+    assert "cliniko of demo: completed" in text
+    practice = one.get("/api/v1/cliniko/status/demo")
+    assert (practice["credentials_valid"], practice["sync_status"]) == (True, "healthy")
+    patients = int(one.said(r"of the organization demo: ([\d,]+) patients").replace(",", ""))
+    assert practice["total_patients"] >= patients > 100
 
     token_file = one.home / "admin-token"
     assert token_file.read_text().strip() == one.token
@@ -156,6 +163,7 @@ def test_everything_runs_syncs_survives_kills_and_ends(up: Callable[..., Up]) ->
         ("beat", "--pidfile="),
         ("flower",),
         ("wellness",),
+        ("syncapp.demo.cliniko",),
         ("valkey-server",),
     ):
         victim = wait_for(lambda words=words: one.child(*words))
