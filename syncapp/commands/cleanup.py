@@ -8,10 +8,10 @@ from syncapp.db import Database
 from syncapp.engine.ending import UNHELD
 from syncapp.ports import Dispatcher
 from syncapp.registry import SYNCS
-from syncapp.sweep import reap
+from syncapp.sweep import DISPATCHED, reap
 
 LOST = f"""
-UPDATE sync_runs SET lease_owner = NULL, lease_expires_at = NULL, dispatched_at = now()
+UPDATE sync_runs SET lease_owner = NULL, lease_expires_at = NULL, dispatched_at = NULL
 WHERE {UNHELD} AND lease_owner IS NOT NULL RETURNING sync_id, sync"""
 
 
@@ -26,6 +26,7 @@ def clean_up(db: Database, settings: Settings, dispatcher: Dispatcher, actor: Ac
         details = {"ended": ended, "resumed": len(lost)}
         add_entry(connection, actor, "runs.cleaned_up", details=details)
     queues = {sync.name: sync.queue for sync in SYNCS}
-    for sync_id, sync in lost:
-        dispatcher.dispatch(sync_id, queues.get(sync, "sync"))  # what cannot be sent now, the sweep sends
+    sent = [sync_id for sync_id, sync in lost if dispatcher.dispatch(sync_id, queues.get(sync, "sync"))]
+    with db.connection() as connection:
+        connection.execute(DISPATCHED, {"sent": sent})  # what could not be sent now, the sweep sends
     return ended + len(lost)
