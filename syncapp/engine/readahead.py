@@ -32,9 +32,7 @@ class ReadAhead(Generic[T]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._turn:
-            self._stopped = True
-            self._turn.notify()
+        self.finish()
         self._stop()
 
     def __iter__(self) -> Iterator[T]:
@@ -58,6 +56,12 @@ class ReadAhead(Generic[T]):
             self._allowed = self._given + AHEAD
             self._turn.notify()
 
+    def finish(self) -> None:
+        """No more are made than the one that is being made: those that are there come, and then the end."""
+        with self._turn:
+            self._stopped = True
+            self._turn.notify()
+
     def _take(self) -> Any:
         while True:
             try:
@@ -74,6 +78,7 @@ class ReadAhead(Generic[T]):
                 if item is END:
                     return
                 made += 1
+            self._ready.put(END)
         except BaseException as error:
             self._ready.put(error)  # the thread that waits raises it
         finally:

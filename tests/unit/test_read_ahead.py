@@ -100,3 +100,16 @@ def test_who_leaves_early_leaves_nobody_behind() -> None:
                 break
     assert items.closed.wait(10)
     assert items.made < 100
+
+
+def test_a_read_that_is_finished_early_loses_nothing_of_what_was_made() -> None:
+    items = Items(100)
+    with ReadAhead(items.make(), nothing, nothing) as ahead:
+        taken = iter(ahead)
+        assert next(taken) == 0
+        wait_for(lambda: items.made == AHEAD)
+        ahead.finish()
+        ahead.go_on()
+        assert list(taken) == [*range(1, AHEAD)]
+    assert items.closed.wait(10)
+    assert items.made == AHEAD
