@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     )
     sync_max_consecutive_failures: int = Field(5, ge=1, le=1_000, description="unreachable so often: the circuit opens")
     lease_seconds: Duration = Field(30, description="a run whose worker is silent for this long is taken over")
+    max_runs_per_organization: int = Field(4, ge=1, le=1_000, description="in workers' hands at once")
+    run_slice: Duration = Field(60, description="a worker's run gives way after this long, where others wait")
     batch_records: int = Field(1_000, ge=1, le=50_000, description="records a transaction")
 
     @field_validator("mock_api_url", "cliniko_api_url", "auth_jwks_url")

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from config.settings import Settings
 from syncapp.db import Database
 from syncapp.engine.ending import UNHELD, cancellation, end_unheld_run
+from syncapp.engine.line import WAITS, line_values
 from syncapp.errors import NotFound, Stale
 from syncapp.ports import Dispatcher
 from syncapp.registry import SYNCS, find_sync
@@ -21,16 +22,22 @@ BATCH = 100
 GRACE_SECONDS = 5  # a message that has left its queue needs this long, at most, to take its lease
 REPEAT_SECONDS = 600  # a message this old may be lost even though its queue is not empty
 
-DUE = f"{UNHELD} AND (resume_at IS NULL OR resume_at <= now())"
-
-DUE_RUNS = f"""
-SELECT sync_id, sync FROM sync_runs
-WHERE {DUE} AND cancel_requested_at IS NULL AND attempt < %(attempts)s
-  AND (dispatched_at IS NULL
+UNSENT = """
+(dispatched_at IS NULL
     OR dispatched_at <= lease_expires_at
     OR dispatched_at < now() - make_interval(secs => %(repeat)s)
-    OR (sync = ANY(%(idle)s) AND dispatched_at < now() - make_interval(secs => %(grace)s)))
-ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED"""
+    OR (sync = ANY(%(idle)s) AND dispatched_at < now() - make_interval(secs => %(grace)s))) IS TRUE"""
+
+# In rounds over the organizations. `place` counts an organization's runs, first those in workers' hands, then those
+# that are on their way to some: past the cap they would be turned away.
+DUE_RUNS = f"""
+SELECT sync_id, sync FROM sync_runs JOIN (
+    SELECT sync_id, row_number() OVER (
+        PARTITION BY organization_id ORDER BY {UNHELD}, {UNSENT}, waiting_since, created_at) AS place
+    FROM sync_runs WHERE {WAITS} OR status = 'running' AND lease_expires_at > now()
+) line USING (sync_id)
+WHERE {WAITS} AND {UNSENT} AND place <= %(most)s
+ORDER BY place, waiting_since, created_at LIMIT %(batch)s FOR UPDATE OF sync_runs SKIP LOCKED"""
 
 DISPATCHED = "UPDATE sync_runs SET dispatched_at = now() WHERE sync_id = ANY(%(sent)s)"
 
@@ -63,7 +70,7 @@ class Carrier(Dispatcher, Protocol):
 
 
 def sweep(db: Database, settings: Settings, carrier: Carrier) -> int:
-    """Dispatches every run that is due and that no message stands for; how many.
+    """Dispatches every run that is due, that no message stands for, and for which its organization has room; how many.
 
     Several processes may sweep at once: each run is sent by one of them. Raises DatabaseUnavailable.
     """
@@ -72,12 +79,11 @@ def sweep(db: Database, settings: Settings, carrier: Carrier) -> int:
     if idle is None:
         return 0
     values = {
-        "attempts": settings.worker_max_retries + 1,
         "idle": [name for name, queue in queues.items() if queue in idle],
         "batch": BATCH,
         "grace": GRACE_SECONDS,
         "repeat": REPEAT_SECONDS,
-    }
+    } | line_values(settings)
     total = 0
     while sent := _sweep_batch(db, carrier, values):
         total += sent

@@ -55,6 +55,7 @@ def _make(given: Settings) -> Process:
     database = Database(
         given.database, pool_size=3, application_name="syncapp-worker", longest_pause=given.lease_seconds
     )
+    dispatcher = CeleryDispatcher(given)
     runtime = Runtime(
         settings=given,
         database=database,
@@ -63,5 +64,6 @@ def _make(given: Settings) -> Process:
         clock=utc_now,
         rate_limit=RedisRateLimit(given.broker),
         stop=STOP.is_set,
+        gives_way=lambda: dispatcher.idle_queues(("sync",)) is not None,  # else nobody could be sent what it leaves
     )
-    return Process(os.getpid(), given, database, CeleryDispatcher(given), runtime)
+    return Process(os.getpid(), given, database, dispatcher, runtime)

@@ -11,7 +11,7 @@ from syncapp.credentials import note_refused
 from syncapp.definition import Stream
 from syncapp.engine.ending import cancellation
 from syncapp.engine.lease import Lease, LeaseLost, take_lease
-from syncapp.engine.outcome import Cancelled, Released
+from syncapp.engine.outcome import Cancelled, Released, Yielded
 from syncapp.engine.runtime import Runtime
 from syncapp.engine.state import keep_state
 from syncapp.engine.steps import Progress, Step
@@ -33,15 +33,14 @@ DEFAULT_PARK_SECONDS = 60.0
 
 
 def execute(sync_id: str, runtime: Runtime) -> str:
-    """Works on the run as far as it goes: completed, failed, cancelled, parked, retrying, released or skipped.
+    """Works on the run as far as it goes: completed, failed, cancelled, parked, retrying, released, yielded or skipped.
 
-    Skipped is the answer to a message that came twice, too late or too early. Raises DatabaseUnavailable.
+    Skipped is the answer to a message that came twice, too late or too early, or while it is the turn of others.
+    Raises DatabaseUnavailable.
     """
-    settings = runtime.settings
-    attempts = settings.worker_max_retries + 1
-    lease = take_lease(runtime.database, sync_id, runtime.owner, settings.lease_seconds, attempts)
+    lease = take_lease(sync_id, runtime)
     if lease is None:
-        log.info("run.skipped", sync_id=sync_id, reason="not due, in other hands, or ended")
+        log.info("run.skipped", sync_id=sync_id, reason="not due, not its turn, in other hands, or ended")
         return "skipped"
     run = lease.run
     with structlog.contextvars.bound_contextvars(
@@ -66,6 +65,9 @@ def _attempt(lease: Lease, runtime: Runtime) -> str:
     except Released:
         lease.wait("released", 0, None, attempt_spent=False)
         return "released"
+    except Yielded:
+        lease.wait("yielded", 0, None, attempt_spent=False)
+        return "yielded"
     except RateLimited as error:
         lease.wait("parked", error.retry_after or DEFAULT_PARK_SECONDS, error, attempt_spent=False)
         return "parked"

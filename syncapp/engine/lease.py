@@ -19,37 +19,49 @@ from psycopg.rows import dict_row
 from syncapp.db import Database
 from syncapp.engine.ending import end_held_run, error_facts
 from syncapp.engine.events import add_event
+from syncapp.engine.line import HAS_ROOM, LOCK, SOMEBODY_IS_FIRST, WAITS, line_values
+from syncapp.engine.runtime import Runtime
 from syncapp.errors import DatabaseUnavailable, SyncError
 from syncapp.guards.backoff import backoff_seconds
 from syncapp.records import Json
 
 T = TypeVar("T")
+LONGEST_PAUSE = 1.0  # seconds between two beats
 
 
 class LeaseLost(Exception):
     """Another worker has taken the run, or it was ended. Nothing more may be written."""
 
 
-TAKE = """
-UPDATE sync_runs SET status = 'running', lease_token = lease_token + 1, lease_owner = %(owner)s,
-       lease_expires_at = now() + make_interval(secs => %(seconds)s), attempt = attempt + 1, resume_at = NULL,
-       started_at = coalesce(started_at, now())
-WHERE sync_id = %(sync_id)s AND status IN ('starting', 'running') AND attempt < %(attempts)s
-  AND (lease_expires_at IS NULL OR lease_expires_at < now()) AND (resume_at IS NULL OR resume_at <= now())
-  AND cancel_requested_at IS NULL
-RETURNING *, now() AS taken_at"""
+# One that may not be taken now, though it is due, waits for the sweep to send it again.
+TAKE = f"""
+WITH taken AS (
+    UPDATE sync_runs run SET status = 'running', lease_token = lease_token + 1, lease_owner = %(owner)s,
+        lease_expires_at = clock_timestamp() + make_interval(secs => %(seconds)s), attempt = attempt + 1,
+        resume_at = NULL, started_at = coalesce(started_at, now()), event_seq = event_seq + 1
+    WHERE sync_id = %(sync_id)s AND {WAITS} AND {HAS_ROOM} AND NOT {SOMEBODY_IS_FIRST}
+    RETURNING *
+), told AS (
+    INSERT INTO run_events (sync_id, seq, kind, data) SELECT sync_id, event_seq,
+        CASE attempt WHEN 1 THEN 'started' ELSE 'resumed' END, jsonb_build_object('attempt', attempt) FROM taken
+), left_waiting AS (
+    UPDATE sync_runs SET dispatched_at = NULL
+    WHERE sync_id = %(sync_id)s AND {WAITS} AND NOT EXISTS (SELECT FROM taken)
+)
+SELECT *, now() AS taken_at FROM taken"""
 
-BEAT = """
-UPDATE sync_runs SET lease_expires_at = now() + make_interval(secs => %(seconds)s)
+BEAT = f"""
+UPDATE sync_runs run SET lease_expires_at = now() + make_interval(secs => %(seconds)s)
 WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running' AND lease_owner IS NOT NULL
-RETURNING cancel_requested_at IS NOT NULL"""
+RETURNING cancel_requested_at IS NOT NULL, %(slice_over)s AND {SOMEBODY_IS_FIRST}"""
 
 SHOW = """
 UPDATE sync_runs SET steps = %(steps)s::jsonb, current_operation = %(operation)s
 WHERE sync_id = %(sync_id)s AND lease_token = %(token)s AND status = 'running' RETURNING sync_id"""
 
 WAIT = """
-UPDATE sync_runs SET lease_owner = NULL, lease_expires_at = NULL, dispatched_at = NULL, attempt = attempt - %(back)s,
+UPDATE sync_runs SET lease_owner = NULL, lease_expires_at = NULL, dispatched_at = NULL, waiting_since = now(),
+       attempt = attempt - %(back)s,
        resume_at = CASE WHEN %(wait)s > 0 THEN now() + make_interval(secs => %(wait)s) END,
        error_type = %(error_type)s, error_code = %(error_code)s, error_message = %(error_message)s,
        retry_after = %(retry_after)s, current_operation = %(operation)s
@@ -59,13 +71,25 @@ RETURNING sync_id"""
 
 @dataclass(slots=True)
 class Lease:
-    """A run in this worker's hands. `lost` and `cancelled` are set by the heartbeat."""
+    """A run in this worker's hands. `lost`, `cancelled` and `must_yield` are set by the heartbeat.
 
-    database: Database
+    It must yield when it has been here for RUN_SLICE and others wait who come before it.
+    """
+
+    runtime: Runtime
     run: dict[str, Any]
-    seconds: float
+    began: float = field(default_factory=time.monotonic)
     lost: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    must_yield: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def database(self) -> Database:
+        return self.runtime.database
+
+    @property
+    def seconds(self) -> float:
+        return self.runtime.settings.lease_seconds
 
     @property
     def sync_id(self) -> str:
@@ -93,7 +117,7 @@ class Lease:
             thread.join()
 
     def _beat_until(self, ended: threading.Event) -> None:
-        while not ended.wait(min(1.0, self.seconds / 4)):
+        while not ended.wait(min(LONGEST_PAUSE, self.seconds / 4)):
             try:
                 self.beat()
             except DatabaseUnavailable:
@@ -103,13 +127,21 @@ class Lease:
 
     def beat(self) -> None:
         """Raises LeaseLost, DatabaseUnavailable."""
+        settings = self.runtime.settings
+        over = time.monotonic() - self.began >= settings.run_slice
+        values = self.key | line_values(settings) | {"slice_over": over}
         with self.database.connection() as connection:
-            row = connection.execute(BEAT, self.key).fetchone()
+            row = connection.execute(BEAT, values).fetchone()
         if row is None:
             self.lost.set()
             raise LeaseLost(self.sync_id)
-        if row[0]:
+        cancelled, others_wait = row
+        if cancelled:
             self.cancelled.set()
+        if others_wait and self.runtime.gives_way():
+            self.must_yield.set()
+        else:
+            self.must_yield.clear()
 
     def in_transaction(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
         """Does `work` in a transaction; again after a deadlock or while PostgreSQL restarts, for as long as a lease
@@ -138,7 +170,10 @@ class Lease:
             raise LeaseLost(self.sync_id)
 
     def wait(self, kind: str, seconds: float, error: SyncError | None, *, attempt_spent: bool) -> None:
-        """Gives the run back, to be taken up after `seconds`; `kind` is the event: parked, retrying or released."""
+        """Gives the run back to the end of the line, to be taken up after `seconds`.
+
+        `kind` is the event: parked, retrying, released or yielded.
+        """
         facts = error_facts(error)
         operation = error.message if error else None
         values = self.key | facts | {"wait": seconds, "back": 0 if attempt_spent else 1, "operation": operation}
@@ -154,12 +189,13 @@ class Lease:
         self.in_transaction(give_back)
 
 
-def take_lease(database: Database, sync_id: str, owner: str, seconds: float, attempts: int) -> Lease | None:
-    """The run, if it is nobody else's, due, and has attempts left. Raises DatabaseUnavailable."""
-    values = {"sync_id": sync_id, "owner": owner, "seconds": seconds, "attempts": attempts}
-    with database.connection() as connection:
-        row = connection.cursor(row_factory=dict_row).execute(TAKE, values).fetchone()
-        if row is None:
-            return None
-        add_event(connection, sync_id, "started" if row["attempt"] == 1 else "resumed", {"attempt": row["attempt"]})
-    return Lease(database, row, seconds)
+def take_lease(sync_id: str, runtime: Runtime) -> Lease | None:
+    """The run, if it is nobody else's, due, has attempts left, and no other comes first. Raises DatabaseUnavailable."""
+    settings = runtime.settings
+    values = {"sync_id": sync_id, "owner": runtime.owner, "seconds": settings.lease_seconds} | line_values(settings)
+    with runtime.database.connection() as connection:
+        with connection.pipeline():
+            connection.execute(LOCK, values)
+            taken = connection.cursor(row_factory=dict_row).execute(TAKE, values)
+        row = taken.fetchone()
+    return None if row is None else Lease(runtime, row)

@@ -9,3 +9,7 @@ class Cancelled(Exception):
 
 class Released(Exception):
     """The process was asked to end; the run goes on elsewhere."""
+
+
+class Yielded(Exception):
+    """The run's slice is over and others wait; it goes on after them."""

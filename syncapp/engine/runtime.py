@@ -43,6 +43,7 @@ class Runtime:
     find_sync  the registry's look-up; raises NotFound
     stop       becomes true when the process has been asked to end: the run in hand is released at the next page
     owner      names the process in leases and logs
+    gives_way  whether a run whose slice is over is given back where others wait: only where somebody sends it again
     rate_limit of sources with a pace; where none is given, this process alone keeps it
     """
 
@@ -53,3 +54,4 @@ class Runtime:
     clock: Clock = utc_now
     rate_limit: RateLimit = field(default_factory=LocalRateLimit)
     stop: Callable[[], bool] = never
+    gives_way: Callable[[], bool] = never

@@ -15,7 +15,7 @@ from syncapp.engine.collect import Collected, collect, end_wait
 from syncapp.engine.deletion import check_deletion
 from syncapp.engine.keys import batch_keys, count_keys, keep_unseen
 from syncapp.engine.lease import Lease, LeaseLost
-from syncapp.engine.outcome import Cancelled, Released
+from syncapp.engine.outcome import Cancelled, Released, Yielded
 from syncapp.engine.readahead import ReadAhead
 from syncapp.engine.replay import REPLAYED, DeadLetterSource
 from syncapp.engine.runtime import Runtime
@@ -77,7 +77,7 @@ class StreamRun:
         self.destination = self._destination()
 
     def run(self) -> Progress:
-        """How far it came. Raises what reading and writing raise, Cancelled, Released, LeaseLost."""
+        """How far it came. Raises what reading and writing raise, Cancelled, Released, Yielded, LeaseLost."""
         if self.progress.number == 0:
             self._begin()
         self.step.status = "running"
@@ -107,7 +107,11 @@ class StreamRun:
                 collected.batch.before_wait = ahead.go_on
                 self.work.check()
                 self._write(collected)
+                if self.lease.must_yield.is_set():
+                    ahead.finish()  # what was read is written before others take the worker
         self.work.check()
+        if not self.progress.exhausted:
+            raise Yielded
 
     def _count(self) -> None:
         if not (self.mock or self.replay_of):

@@ -23,6 +23,7 @@ from syncapp.models.base import Base, OfOrganization
 from syncapp.records import Json
 
 LIVE = text("status IN ('starting', 'running') AND NOT dry_run")
+HELD = text("lease_owner IS NOT NULL")
 UNFINISHED = text("status IN ('starting', 'running')")
 
 
@@ -32,6 +33,7 @@ class Run(OfOrganization, Base):
     starting    committed, not taken by a worker yet
     running     taken; between attempts, or parked until `resume_at`, it has no lease
 
+    `waiting_since` is when it was accepted or last given back: its place in the line.
     `lease_token` goes up with every worker that takes the run: a worker whose token is no longer this one cannot write.
     `replay_of` is the run whose failed records are read again, `retry_of` the run that this one goes on with.
     `checkpoint` maps a stream to what an interrupted read needs to go on. `event_seq` numbers the run's events.
@@ -42,6 +44,7 @@ class Run(OfOrganization, Base):
         CheckConstraint("status IN ('starting','running','completed','failed','cancelled')", name="status"),
         Index("uq_sync_runs_live", "sync", "organization_id", unique=True, postgresql_where=LIVE),
         Index("ix_sync_runs_unfinished", "created_at", postgresql_where=UNFINISHED),
+        Index("ix_sync_runs_held", "organization_id", postgresql_where=HELD),
         Index("ix_sync_runs_organization", "organization_id", "created_at", "sync_id"),
         Index("ix_sync_runs_sync", "sync", "organization_id", "created_at"),
     )
@@ -64,6 +67,7 @@ class Run(OfOrganization, Base):
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     resume_at: Mapped[datetime | None]
+    waiting_since: Mapped[datetime] = mapped_column(server_default=func.now())
     dispatched_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(Integer, server_default="0")

@@ -40,7 +40,7 @@ class FakeCarrier:
 class World:
     def __init__(self, url: str, dsn: str) -> None:
         self.database = Database(url, pool_size=8)
-        self.settings = Settings(database_url=url, worker_max_retries=ATTEMPTS - 1)
+        self.settings = Settings(database_url=url, worker_max_retries=ATTEMPTS - 1, max_runs_per_organization=1_000)
         self.dsn = dsn
         self.count = 0
 
