@@ -74,16 +74,26 @@ class Fleet:
     members: list[Member] = field(default_factory=list)
 
     def worker(self, queues: str = "sync,default,mailers", concurrency: int = 1, **environment: str) -> Member:
-        number = len(self.members)
-        command = ("worker", "-Q", queues, "-n", f"w{number}@%h", "-c", str(concurrency), "-O", "fair", *QUIETER)
-        member = self.start(*command, **environment)
+        member = self._start_worker(queues, concurrency, **environment)
         member.says(r" ready\.")
         return member
+
+    def workers(self, count: int) -> list[Member]:
+        """So many with one child each, which takes hardly longer than one."""
+        members = [self._start_worker("sync,default,mailers", 1) for _ in range(count)]
+        for member in members:
+            member.says(r" ready\.")
+        return members
 
     def beat(self, **environment: str) -> Member:
         member = self.start("beat", "--loglevel", "INFO", **environment)
         member.says("beat: Starting")
         return member
+
+    def _start_worker(self, queues: str, concurrency: int, **environment: str) -> Member:
+        name = f"w{len(self.members)}@%h"
+        command = ("worker", "-Q", queues, "-n", name, "-c", str(concurrency), "-O", "fair", *QUIETER)
+        return self.start(*command, **environment)
 
     def start(self, *command: str, **environment: str) -> Member:
         log = self.folder / f"{len(self.members)}-{command[0]}.log"
