@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from api.auth import require_tokens
-from api.blueprints import cliniko, health, organization_syncs, runs, schedules, syncs, wellness
+from api.blueprints import audit, cliniko, health, organization_syncs, organizations, runs, schedules, syncs, wellness
 from api.context import EXTENSION, Services
 from api.errors import register_error_handlers
 from api.limits import TriggerLimit
@@ -20,7 +20,7 @@ from syncapp.db import Database
 from syncapp.ports import Dispatcher
 from workers.dispatch import CeleryDispatcher
 
-BLUEPRINTS = (health, wellness, organization_syncs, cliniko, runs, syncs, schedules)
+BLUEPRINTS = (health, wellness, organization_syncs, cliniko, runs, syncs, schedules, organizations, audit)
 
 
 def create_app(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,16 +11,19 @@ from typing import Any
 import structlog
 from flask import Flask, current_app, g, request
 
-from api.context import Services, caller, services
+from api.context import EXTENSION, Services, caller, services
 from api.errors import Malformed
-from syncapp.commands import Caller, find_caller
+from api.identity import IdentityProvider
+from syncapp.commands import ORGANIZATION_ID, Caller, find_caller
 from syncapp.errors import Forbidden, Unauthorized, ValidationFailed
-from syncapp.queries import check_organization
+from syncapp.queries import check_organization, is_active
 from syncapp.registry import find_sync
 from syncapp.scope import EVERYONE, Scope
 
 HEADER = "X-Organization-ID"
-ORGANIZATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PATH = "organization_id"
+LONGEST_TOKEN = 8 * 1024
+KNOWN_SECONDS, MOST_KNOWN = 3.0, 10_000
 ENVIRONMENT = Caller(token_id=None, name="environment", role="admin", organization_id=None)
 
 View = Callable[..., Any]
@@ -30,25 +32,39 @@ View = Callable[..., Any]
 class KnownTokens:
     """Callers by their token's hash, for as long as a revoked token may go on working: a few seconds."""
 
-    def __init__(self, seconds: float = 3.0, size: int = 10_000) -> None:
-        self._seconds, self._size = seconds, size
+    def __init__(self, provider: IdentityProvider | None) -> None:
+        self._provider = provider
         self._found: dict[bytes, tuple[float, Caller]] = {}
 
     def find(self, token: str, services: Services) -> Caller | None:
-        """None for a token that is unknown or revoked. Raises DatabaseUnavailable."""
+        """None for a token that is unknown or revoked.
+
+        Raises Unauthorized, Forbidden (the organization is not active), ConnectionFailed, DatabaseUnavailable.
+        """
         key = hashlib.sha256(token.encode()).digest()
         if self._is_environment(key, services):
             return ENVIRONMENT
         expires, known = self._found.get(key, (0.0, None))
         if known is not None and expires > time.monotonic():
             return known
-        found = find_caller(services.database, token)
-        if len(self._found) >= self._size:
+        found = self._look_up(token, services)
+        if len(self._found) >= MOST_KNOWN:
             self._found.clear()
         if found is not None:
-            self._found[key] = (time.monotonic() + self._seconds, found)
+            self._found[key] = (time.monotonic() + KNOWN_SECONDS, found)
         else:
             self._found.pop(key, None)
+        return found
+
+    def _look_up(self, token: str, services: Services) -> Caller | None:
+        if self._provider is None or not self._provider.may_have_made(token):
+            return find_caller(services.database, token)
+        found = self._provider.identify(token)
+        if found.role == "member" and not is_active(services.database, str(found.organization_id)):
+            raise Forbidden(
+                f"The organization {found.organization_id} is not known here, or not active",
+                error_code="ORGANIZATION_INACTIVE",
+            )
         return found
 
     @staticmethod
@@ -72,8 +88,11 @@ def admin_only(view: View) -> View:
 
 
 def require_tokens(app: Flask) -> None:
-    """Closes every route, and bounds how often a token triggers. Call it after the request id is set."""
-    known = KnownTokens()
+    """Closes every route, and bounds how often a token triggers. Call it after the request id is set.
+
+    What a path says of an organization is checked here too, for every route that has such a parameter.
+    """
+    known = KnownTokens(IdentityProvider.of(app.extensions[EXTENSION].settings))
 
     def authenticate() -> None:
         if request.url_rule is None or request.method == "OPTIONS":
@@ -97,6 +116,8 @@ def _identify(known: KnownTokens) -> Caller:
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized("Send a token: Authorization: Bearer <token>", error_code="TOKEN_MISSING")
+    if len(token) > LONGEST_TOKEN:
+        raise Unauthorized("The token is longer than any of ours", error_code="TOKEN_TOO_LONG")
     found = known.find(token, services())
     if found is None:
         raise Unauthorized("The token is unknown or was revoked", error_code="TOKEN_UNKNOWN")
@@ -104,21 +125,20 @@ def _identify(known: KnownTokens) -> Caller:
 
 
 def named_organization(**also: str | None) -> str | None:
-    """The organization the request names: in its header, and in `also` (path, body or query, by the field's name).
+    """The organization the request names: in its header, its path, and in `also` (body or query, by the field's name).
 
     Raises ValidationFailed (not an id), Malformed (two that disagree), Forbidden (a member names another).
     """
-    found = {name: value for name, value in {HEADER: request.headers.get(HEADER), **also}.items() if value is not None}
-    wrong = [name for name, value in found.items() if not ORGANIZATION_ID.fullmatch(value)]
+    places = [(HEADER, request.headers.get(HEADER)), (PATH, (request.view_args or {}).get(PATH)), *also.items()]
+    found = [(name, value) for name, value in places if value is not None]
+    wrong = [name for name, value in found if not ORGANIZATION_ID.fullmatch(value)]
     if wrong:
         rule = ["Must be 1 to 64 letters, digits, - or _."]
         raise ValidationFailed("That is no organization id", details={"fields": dict.fromkeys(wrong, rule)})
-    ids = set(found.values())
-    if len(ids) > 1:
-        raise Malformed(
-            f"The request names two organizations: {' and '.join(found)} disagree", error_code="ORGANIZATIONS_DISAGREE"
-        )
-    named = next(iter(ids), None)
+    if len({value for _, value in found}) > 1:
+        names = " and ".join(dict(found))
+        raise Malformed(f"The request names two organizations: {names} disagree", error_code="ORGANIZATIONS_DISAGREE")
+    named = found[0][1] if found else None
     if named is not None and not caller_is_admin() and named != caller().organization_id:
         raise Forbidden("The token belongs to another organization")
     return named

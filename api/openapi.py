@@ -28,7 +28,8 @@ DOCUMENT = "/docs/swagger.json"
 DESCRIPTION = """Keeps data in step between systems: triggers, runs, schedules and health of every sync.
 
 Triggers answer 202 at once with the run's `sync_id`; ask `GET /api/v1/runs/{sync_id}` how it goes.
-Send `Authorization: Bearer <token>`; `syncapp tokens create` makes one."""
+Send `Authorization: Bearer <token>`; `syncapp tokens create` makes one. Where an identity provider is configured, its
+JWTs are taken too."""
 EXAMPLES = {
     status: error_type
     for error_type, (status, _) in reversed(ERROR_TYPES.items())
@@ -53,7 +54,7 @@ KEY_PARAMETER = {
 
 
 class SyncId(BaseConverter):
-    """A run's id in a path; what cannot be one is no route."""
+    """The id of a run, or of something else that we named, in a path; what cannot be one is no route."""
 
     regex = SYNC_ID
 
@@ -101,7 +102,7 @@ class Blueprint(flask_smorest.Blueprint):
         if marks["is_open"]:
             doc["security"] = []
         else:
-            statuses += [400, 401, 403, 422]
+            statuses += [400, 401, 403, 422, 502]
             doc.setdefault("parameters", []).append(deepcopy(ORGANIZATION_PARAMETER))
         if marks["is_trigger"]:
             statuses += [404, 409, 429]
@@ -144,7 +145,7 @@ def example(status: int) -> dict[str, Any]:
 
 def make_api(app: Flask) -> Api:
     """The Api on which blueprints are registered."""
-    app.url_map.converters["sync_id"] = SyncId
+    app.url_map.converters |= {"sync_id": SyncId, "id": SyncId}
     app.config.update(
         API_TITLE="syncapp",
         API_VERSION="v1",

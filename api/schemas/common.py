@@ -52,7 +52,8 @@ class Name(fields.String):
 class OrganizationId(fields.String):
     def __init__(self, **kwargs: Any) -> None:
         rule = validate.Regexp(ORGANIZATION_ID, error="Must be 1 to 64 letters, digits, - or _.")
-        super().__init__(validate=rule, metadata={"example": "default"}, **kwargs)
+        metadata = {"example": "default", **kwargs.pop("metadata", {})}
+        super().__init__(validate=rule, metadata=metadata, **kwargs)
 
 
 class PageArgs(Schema):

@@ -9,13 +9,14 @@ from syncapp.commands.credentials import (
     rotate_credentials,
     store_cliniko_key,
 )
-from syncapp.commands.organizations import NewOrganization, change_organization, create_organization
-from syncapp.commands.start import RunRequest, Triggered
+from syncapp.commands.organizations import ORGANIZATION_ID, NewOrganization, change_organization, create_organization
+from syncapp.commands.requests import RunRequest, Triggered
 from syncapp.commands.tokens import Caller, NewToken, create_token, find_caller, revoke_token
 from syncapp.commands.trigger import Idempotency, Refused, trigger_run, trigger_runs
 from syncapp.schedules import change_schedule
 
 __all__ = [
+    "ORGANIZATION_ID",
     "Caller",
     "Connection",
     "Idempotency",

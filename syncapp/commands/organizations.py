@@ -18,7 +18,7 @@ from syncapp.models import Organization
 from syncapp.records import Json
 from syncapp.scope import EVERYONE
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ORGANIZATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_NAME = 200
 
 
@@ -35,7 +35,7 @@ def create_organization(
 ) -> NewOrganization:
     """An id is made up where none is given. Raises ValidationFailed, Conflict (the id is taken)."""
     wanted = organization_id or f"org_{secrets.token_hex(6)}"
-    problems = {} if ID.fullmatch(wanted) else {"id": ["Must be 1 to 64 letters, digits, - or _."]}
+    problems = {} if ORGANIZATION_ID.fullmatch(wanted) else {"id": ["Must be 1 to 64 letters, digits, - or _."]}
     _check(problems | _problems_of(name))
     made = insert(Organization).values(id=wanted, name=name.strip()).on_conflict_do_nothing()
     with db.session(EVERYONE) as session:
