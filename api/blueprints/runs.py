@@ -82,6 +82,7 @@ def list_changes(page: dict[str, int], sync_id: str) -> queries.Listed:
 @blueprint.response(200, {"type": "string"}, content_type=TYPE, example=examples.EVENTS)
 @blueprint.alt_response(204, description="The run has ended, and nothing was missed: stop asking", success=True)
 @blueprint.alt_response(404, "NOT_FOUND")
+@blueprint.alt_response(429, "TOO_MANY_REQUESTS")
 def follow_run(args: dict[str, int], sync_id: str) -> Response:
     """The run's progress as it happens, as Server-Sent Events"""
     return answer_events(queries.find_place(services().database, visible(), sync_id, args["last_event_id"]))

@@ -29,7 +29,7 @@ def answer_events(place: Place | None) -> Response:
     hub = services().hub
     if hub.is_full:
         message = "More streams are open than this process serves"
-        return answer("rate_limit_exceeded", "TOO_MANY_STREAMS", message, status=503, retry_after=BUSY_SECONDS)
+        return answer("rate_limit_exceeded", "TOO_MANY_STREAMS", message, retry_after=BUSY_SECONDS)
     return EventStream(hub, place)
 
 

@@ -169,7 +169,7 @@ class TestRefused:
         add(api, "started")
         first = api.get(PATH)
         assert b"retry" in next(iter(first.iter_encoded()))
-        details = check_error(api.get(PATH), 503, "rate_limit_exceeded")
+        details = check_error(api.get(PATH), 429, "rate_limit_exceeded")
         assert details["error_code"] == "TOO_MANY_STREAMS"
         first.close()
         wait_for(lambda: not streams(api), what="a place that is free again")
