@@ -19,7 +19,7 @@ from syncapp.scope import Scope
 
 ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 ERRORS_SHOWN = 10
-ALMOST = 0.99  # a step whose records have all come is done when its last transaction is
+ALMOST = 0.99  # a step or a run whose records have all come is done when its last transaction is
 BEGUN = 0.01  # before that much is done nobody can say how long the rest takes
 FACTS = (
     *(Run.sync_id, Run.sync, Run.mode, Run.organization_id, Run.status, Run.steps),
@@ -144,7 +144,7 @@ def _own_error(run: RowMapping) -> list[Json]:
 
 def _view(run: RowMapping, errors: list[Json]) -> ProgressView:
     steps = run["steps"] or _steps_to_come(run["sync"], run["mode"])
-    done = 1.0 if run["status"] == RunStatus.COMPLETED else sum(map(_share, steps)) / len(steps) if steps else 0.0
+    done = 1.0 if run["status"] == RunStatus.COMPLETED else _share_of_all(steps)
     return ProgressView(
         sync_id=run["sync_id"],
         organization_id=run["organization_id"],
@@ -166,6 +166,11 @@ def _steps_to_come(sync: str, mode: str) -> list[Json]:
     """Before the run has begun. None of a sync or a mode that is no longer in the code."""
     found = [one for one in SYNCS if one.name == sync and mode in one.mode_names]
     return [{"title": stream.title, "status": "pending"} for one in found for stream in one.streams_of(mode)]
+
+
+def _share_of_all(steps: list[Json]) -> float:
+    """Of a run that has not completed: where every step has, the transaction that ends it is missing."""
+    return min(sum(map(_share, steps)) / len(steps), ALMOST) if steps else 0.0
 
 
 def _share(step: Json) -> float:
