@@ -21,9 +21,13 @@ ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 ERRORS_SHOWN = 10
 ALMOST = 0.99  # a step or a run whose records have all come is done when its last transaction is
 BEGUN = 0.01  # before that much is done nobody can say how long the rest takes
+# Of a stream that does not name a total nobody knows more than what has come.
+TOTAL = case((Run.records_total.is_not(None), func.greatest(Run.records_total, Run.records_processed))).label(
+    "records_total"
+)
 FACTS = (
     *(Run.sync_id, Run.sync, Run.mode, Run.organization_id, Run.status, Run.steps),
-    *(Run.started_at, Run.completed_at, Run.resume_at, Run.records_processed, Run.records_total),
+    *(Run.started_at, Run.completed_at, Run.resume_at, Run.records_processed, TOTAL),
     *(Run.current_operation, Run.error_type, Run.error_code, Run.error_message),
 )
 
@@ -91,7 +95,7 @@ class ProgressView:
 
 def get_progress(db: Database, scope: Scope, sync_id: str) -> RunProgress:
     """Raises NotFound: unknown, or another organization's."""
-    plain = (Run.sync_id, Run.sync, Run.status, Run.source, Run.attempt, Run.records_processed, Run.records_total)
+    plain = (Run.sync_id, Run.sync, Run.status, Run.source, Run.attempt, Run.records_processed, TOTAL)
     wait = func.coalesce(func.greatest(func.extract("epoch", Run.resume_at - func.now()), 0), 0)
     query = select(
         *plain,

@@ -44,6 +44,7 @@ def look(api: Api, sync_id: str) -> dict[str, Any]:
     assert found["sync_id"] == sync_id
     assert 0 <= found["progress_percentage"] <= 100
     assert (found["progress_percentage"] == 100) == (found["status"] == "completed")
+    assert found["records_total"] is None or found["records_total"] >= found["records_processed"]
     return found
 
 
