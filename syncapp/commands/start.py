@@ -49,7 +49,7 @@ WITH state AS (
         %(since)s::timestamptz, %(force)s, %(allow_mass_delete)s, %(request_id)s, %(retry_of)s, %(replay_of)s,
         now()
     FROM state
-    WHERE active AND (disabled IS NOT TRUE OR %(force)s OR %(dry_run)s)
+    WHERE active AND (disabled IS NOT TRUE OR %(ignores_switch)s)
         AND (%(asks_nobody)s OR admitted AND (wait IS NULL OR %(force)s))
     ON CONFLICT (sync, organization_id) WHERE status IN ('starting', 'running') AND NOT dry_run DO NOTHING
     RETURNING sync_id
@@ -199,13 +199,19 @@ def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Ma
         "retry_of": request.retry_of,
         "replay_of": request.replay_of,
         "asks_nobody": request.asks_nobody,
+        "ignores_switch": _ignores_switch(sync, request),
         "provider": sync.provider,
     }
 
 
+def _ignores_switch(sync: Sync, request: RunRequest) -> bool:
+    """Where each organization has a source of its own, the schedule's switch is for all of them, and for the clock."""
+    return request.force or request.dry_run or sync.provider is not None
+
+
 def _check_allowed(sync: Sync, request: RunRequest, attempt: Attempt) -> None:
     """Raises SyncDisabled, CredentialsMissing, CircuitOpen."""
-    if attempt.disabled and not (request.force or request.dry_run):
+    if attempt.disabled and not _ignores_switch(sync, request):
         raise SyncDisabled(
             f"The sync {request.sync} is disabled; enable it with PATCH /api/v1/schedules/{request.sync} "
             'and {"enabled": true}, or force the run'

@@ -65,7 +65,12 @@ def list_syncs(db: Database, scope: Scope, settings: Settings, now: datetime) ->
         histories = read_history(session, [sync.name for sync in SYNCS], now)
         schedules = read_schedules(session)
         stored = read_credentials(session)
-    return [_view(sync, settings, stored, histories[sync.name], schedules.get(sync.name), now) for sync in SYNCS]
+    return [
+        _view(
+            sync, settings, scope, stored.get(sync.provider or ""), histories[sync.name], schedules.get(sync.name), now
+        )
+        for sync in SYNCS
+    ]
 
 
 def list_schedules(db: Database, settings: Settings) -> list[ScheduleView]:
@@ -150,14 +155,16 @@ def health_levels(
 def _view(
     sync: Sync,
     settings: Settings,
-    stored: Mapping[str, Credential],
+    scope: Scope,
+    credential: Credential | None,
     history: History,
     row: Schedule | None,
     now: datetime,
 ) -> SyncView:
-    configured = is_configured(sync, settings, stored)
+    # Where there is one source for all, it is the default organization's.
+    own = credential is not None if sync.provider else scope.organization_id == settings.default_organization_id
+    configured = own and is_configured(sync, settings)
     schedule = view_schedule(sync, row, settings)
-    credential = stored.get(sync.provider or "")
     begins = [found.updated_at for found in (row, credential) if found is not None]
     refused = credential is not None and not credential.valid
     return SyncView(

@@ -197,3 +197,23 @@ def test_who_has_no_turn_holds_nobody_up(api: Api, beat: Beat, statement: str) -
     beat.align()
     beat.now = START + 2 * HOUR
     assert set(beat.tick()) == {"org_2", "org_3"}
+
+
+def test_the_switch_of_the_schedule_holds_for_the_clock_alone(api: Api, beat: Beat) -> None:
+    add(api, 2)
+    change_schedule(api.database, api.settings, beat.clock, "cliniko", SYSTEM, enabled=False)
+    beat.align()
+    assert beat.schedule()["next_run_at"] is None
+    beat.now = START + 2 * HOUR
+    assert beat.fire() == []
+    answer = api.post("/api/v1/cliniko/sync/org_1")
+    assert (answer.status_code, answer.get_json()["sync_started"]) == (202, True)
+
+
+def test_each_organization_sees_what_is_configured_for_it(api: Api) -> None:
+    add(api, 1)
+    configured = {}
+    for organization_id in ("default", "org_1"):
+        answer = api.get("/api/v1/syncs", headers={"X-Organization-ID": organization_id}).get_json()
+        configured[organization_id] = {sync["name"] for sync in answer["items"] if sync["configured"]}
+    assert configured == {"default": {"clients", "appointments"}, "org_1": {"cliniko"}}
