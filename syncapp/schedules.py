@@ -73,8 +73,7 @@ def align_schedules(
             _seed(session, name, first_schedule(defaults[name], settings))
             rows[name] = session.get_one(Schedule, name)
         for row in rows.values():
-            planned = plan(session, row, settings, clock())
-            if (planned is None) != (row.next_run_at is None):
+            if _is_out_of_line(row, plan(session, row, settings, clock())):
                 session.refresh(row, with_for_update=True)
                 row.next_run_at = plan(session, row, settings, clock())
         return sorted(rows.values(), key=lambda row: row.name)
@@ -134,6 +133,13 @@ def _told(row: Schedule) -> dict[str, Json]:
     """What the audit trail tells of a schedule."""
     names = ("cron", "interval_seconds", "timezone", "enabled")
     return {name: getattr(row, name) for name in names}
+
+
+def _is_out_of_line(row: Schedule, planned: datetime | None) -> bool:
+    """Whether it lacks a next run, has one that it should not have, or one too late for who has come since."""
+    if planned is None or row.next_run_at is None:
+        return planned is not row.next_run_at
+    return planned < row.next_run_at
 
 
 def _seed(session: Session, name: str, every: Every) -> None:

@@ -217,3 +217,18 @@ def test_each_organization_sees_what_is_configured_for_it(api: Api) -> None:
         answer = api.get("/api/v1/syncs", headers={"X-Organization-ID": organization_id}).get_json()
         configured[organization_id] = {sync["name"] for sync in answer["items"] if sync["configured"]}
     assert configured == {"default": {"clients", "appointments"}, "org_1": {"cliniko"}}
+
+
+def test_who_comes_later_is_not_kept_waiting_for_another_ones_turn(api: Api, beat: Beat) -> None:
+    add(api, 1)
+    beat.align()
+    beat.run_until(START + HOUR)  # the only turn has just been taken, or is about to be
+    planned = beat.schedule()["next_run_at"]
+    api.execute("INSERT INTO organizations (id, name) SELECT 'new_' || n, 'x' FROM generate_series(1, 60) n")
+    api.execute(
+        "INSERT INTO credentials (organization_id, provider, secret, updated_at) "
+        "SELECT id, 'cliniko', '', %s FROM organizations WHERE id LIKE 'new%%'",
+        beat.now,
+    )
+    beat.align()
+    assert beat.schedule()["next_run_at"] < min(planned, beat.now + timedelta(minutes=10))
