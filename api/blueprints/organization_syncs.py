@@ -10,7 +10,7 @@ from api.limits import limited
 from api.openapi import Blueprint
 from api.schemas import cliniko as shapes
 from api.schemas.runs import TriggeredSchema
-from api.triggers import start
+from api.triggers import idempotency, start
 from syncapp import commands, queries
 from syncapp.commands import RunRequest, Triggered
 from syncapp.scope import Scope
@@ -41,9 +41,12 @@ def scheduler_status() -> queries.SchedulerStatus:
 @limited
 def scheduler_trigger() -> dict[str, Any]:
     """Start what the scheduler would start now"""
-    parts, scope = services(), organization()
+    # A retried request is the same one, whatever the mode would be by then.
+    parts, scope, asked = services(), organization(), idempotency()
     mode = queries.scheduled_mode(parts.database, scope, parts.settings, parts.clock())
-    run = start(scope, RunRequest("cliniko", mode=mode))
+    wanted = RunRequest("cliniko", mode=mode, actor=actor())
+    run = commands.trigger_run(parts.database, scope, parts.settings, parts.clock, wanted, asked)
+    parts.dispatch([run])
     return run.answer(message=_started(run, "Scheduled sync triggered successfully"))
 
 

@@ -13,7 +13,7 @@ from syncapp.demo.faults import Records
 from syncapp.engine import execute
 from syncapp.schedules import align_schedules
 from tests.integration.api import TIME, check_error
-from tests.integration.cliniko import KEY, Practice
+from tests.integration.cliniko import KEY, Practice, open_practice
 
 SYNC, IMPORT = "/api/v1/cliniko/sync/acme", "/api/v1/cliniko/import-patients/acme"
 START, TRIGGER, SCHEDULED = "/api/v1/sync/start/acme", "/api/v1/sync/trigger", "/api/v1/sync/scheduler/trigger"
@@ -128,6 +128,14 @@ def test_a_retried_request_gets_the_first_answer(acme: Practice, path: str) -> N
     assert post(acme, path, {"Idempotency-Key": "k2"}).get_json()["sync_id"] != first["sync_id"]
 
 
+def test_what_the_scheduler_would_do_has_changed_since_the_first_answer(acme: Practice) -> None:
+    key = {"Idempotency-Key": "k1"}
+    first = post(acme, SCHEDULED, key).get_json()
+    assert execute(first["sync_id"], acme.runtime) == "completed"
+    assert post(acme, SCHEDULED, key).get_json() == first
+    assert len(acme.api.runs()) == 1
+
+
 def test_an_idempotency_key_stands_for_one_request_of_one_organization(acme: Practice, records: Records) -> None:
     acme.add("other", "another-key-au1", records)
     key = {"Idempotency-Key": "k1"}
@@ -165,15 +173,44 @@ def test_an_organization_that_there_is_not(acme: Practice, path: str) -> None:
     assert acme.api.runs() == []
 
 
-def test_what_forbids_a_run(acme: Practice) -> None:
+def test_an_open_circuit_forbids_a_run(acme: Practice) -> None:
     acme.api.execute(
         "INSERT INTO circuits (sync, organization_id, open_until) VALUES ('cliniko', 'acme', now() + interval '60 s')"
     )
     details = check_error(post(acme, SYNC), 503, "circuit_open")
     assert 1 <= details["retry_after"] <= 60
-    acme.api.execute("DELETE FROM circuits")
+    assert acme.api.runs() == []
+
+
+@pytest.mark.parametrize("path", OWN)
+def test_the_switch_of_the_schedule_stops_nobodys_hand(acme: Practice, path: str) -> None:
+    """It is one for all organizations."""
     acme.api.patch("/api/v1/schedules/cliniko", json={"enabled": False})
-    check_error(post(acme, SYNC), 409, "sync_disabled")
+    assert post(acme, path).get_json()["sync_started"] is True
+
+
+def test_triggers_are_limited_by_token(database_url: str, redis_url: str) -> None:
+    with open_practice(database_url, redis_url, trigger_rate_limit=1) as practice:
+        practice.add("acme")
+        for path in OWN:
+            token = practice.api.make_token("acme")
+            assert post(practice, path, token=token).status_code in (202, 409)
+            assert check_error(post(practice, path, token=token), 429, "rate_limit_exceeded")["retry_after"] <= 60
+
+
+def test_while_redis_is_away(database_url: str) -> None:
+    """Runs start; Cliniko is not asked while nobody knows how often others ask it."""
+    with open_practice(database_url, "redis://127.0.0.1:9/0") as practice:
+        practice.upstream.api.add(KEY)
+        practice.api.add_organization("acme")
+        body = {"api_key": KEY}
+        details = check_error(practice.api.call("PUT", "/api/v1/cliniko/credentials/acme", json=body), 429)
+        assert (details["error_type"], details["error_code"]) == ("rate_limit_exceeded", "RATE_LIMIT_UNKNOWN")
+        practice.api.execute(
+            "INSERT INTO credentials (organization_id, provider, secret) VALUES ('acme', 'cliniko', '')"
+        )
+        assert post(practice, SYNC).status_code == 202
+        assert list(practice.upstream.requests) == []
 
 
 class TestStatus:
