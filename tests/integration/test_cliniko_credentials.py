@@ -266,3 +266,14 @@ class TestRemoving:
         practice.api.execute("DELETE FROM credentials")
         assert execute(sync_id, practice.runtime) == "failed"
         assert practice.run(sync_id)["error_type"] == "credentials_not_found"
+
+    def test_a_replay_needs_none(self, practice: Practice, records: Records) -> None:
+        practice.add("acme", records=records)
+        practice.upstream.fail("garbage", path="/v1/patients", times=1)
+        failed = practice.sync("acme", "patients-only")
+        remove(practice)
+        practice.upstream.requests.clear()
+        replay = practice.api.post(f"/api/v1/runs/{failed['sync_id']}/errors/replay").get_json()
+        assert execute(replay["sync_id"], practice.runtime) == "completed"
+        assert practice.run(replay["sync_id"])["records_processed"] > 0
+        assert list(practice.upstream.requests) == []

@@ -84,8 +84,8 @@ def test_the_status_and_the_audit_trail_say_it_once(practice: Practice, account:
 
 
 def test_nothing_is_asked_with_it(practice: Practice, account: Account) -> None:
-    run_refused(practice)
-    for path in TRIGGERS:
+    refused = run_refused(practice)["sync_id"]
+    for path in (*TRIGGERS, f"runs/{refused}/retry"):
         answer = practice.api.post(f"/api/v1/{path}", headers={"X-Organization-ID": "acme"})
         details = check_error(answer, 409, "credentials_not_found")
         assert details["error_code"] == "CREDENTIALS_REFUSED"
