@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 
 from flask import current_app, g
@@ -20,7 +20,8 @@ from syncapp.audit import Actor
 from syncapp.commands import Caller, Triggered, leave_to_sweep
 from syncapp.db import Database
 from syncapp.errors import DatabaseUnavailable
-from syncapp.ports import Clock, Dispatcher
+from syncapp.guards.rate_limit import rate_limit_for
+from syncapp.ports import Clock, Dispatcher, RateLimit
 from syncapp.queries import Health, health
 
 EXTENSION = "syncapp"
@@ -54,6 +55,11 @@ class Services:
             if self._database is None:
                 self._database = self.make_database()
             return self._database
+
+    @cached_property
+    def rate_limit(self) -> RateLimit:
+        """The one that is shared with the workers."""
+        return rate_limit_for(self.settings)
 
     @property
     def dispatcher(self) -> Dispatcher:

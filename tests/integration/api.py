@@ -104,8 +104,10 @@ def open_api(database_url: str, redis_url: str, **settings: Any) -> Iterator[Api
     app = create_app(made, database, dispatcher)
     parts = app.extensions[EXTENSION]
     assert isinstance(parts, Services)
-    yield Api(app, app.test_client(), database, made, dispatcher)
-    database.dispose()
+    try:
+        yield Api(app, app.test_client(), database, made, dispatcher)
+    finally:
+        database.dispose()
 
 
 def ago(span: timedelta) -> datetime:
