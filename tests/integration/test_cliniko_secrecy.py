@@ -129,7 +129,8 @@ class TestNeverSaid:
             yield answers
         texts = [*answers, *map(repr, lines), caplog.text, *rows(practice.api), *remembered(redis_url)]
         assert len(answers) > 1
-        assert len(lines) > 1
+        # A logger that a test before has configured writes through the standard library.
+        assert len(lines) + len(caplog.records) > 1
         assert [text for text in texts for form in FORMS if form in text] == []
 
     def test_while_all_is_well(self, practice: Practice, said: list[str]) -> None:
