@@ -17,7 +17,7 @@ from config.celery import QUEUES
 from config.logging import configure_logging
 from config.settings import WEB_THREADS, Settings
 from syncapp.db import Database
-from syncapp.ports import Dispatcher
+from syncapp.sweep import Carrier
 from workers.dispatch import CeleryDispatcher
 
 BLUEPRINTS = (health, wellness, organization_syncs, cliniko, runs, syncs, schedules, organizations, audit)
@@ -26,7 +26,7 @@ BLUEPRINTS = (health, wellness, organization_syncs, cliniko, runs, syncs, schedu
 def create_app(
     settings: Settings | None = None,
     database: Database | None = None,
-    dispatcher: Dispatcher | None = None,
+    dispatcher: Carrier | None = None,
 ) -> Flask:
     """The WSGI app. What is not given is made from the environment, by the first request: after the server has forked.
 

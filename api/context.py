@@ -21,8 +21,9 @@ from syncapp.commands import Caller, Triggered, leave_to_sweep
 from syncapp.db import Database
 from syncapp.errors import DatabaseUnavailable
 from syncapp.guards.rate_limit import rate_limit_for
-from syncapp.ports import Clock, Dispatcher, RateLimit
+from syncapp.ports import Clock, RateLimit
 from syncapp.queries import Health, health
+from syncapp.sweep import Carrier
 
 EXTENSION = "syncapp"
 HEALTH_SECONDS = 5.0
@@ -40,10 +41,10 @@ class Services:
     queues: Sequence[str]
     limit: TriggerLimit
     make_database: Callable[[], Database]
-    make_dispatcher: Callable[[], Dispatcher]
+    make_dispatcher: Callable[[], Carrier]
     clock: Clock = utc_now
     _database: Database | None = None
-    _dispatcher: Dispatcher | None = None
+    _dispatcher: Carrier | None = None
     _hub: Hub | None = None
     _making: Lock = field(default_factory=Lock)
     _health: tuple[float, Health] | None = None
@@ -62,7 +63,7 @@ class Services:
         return rate_limit_for(self.settings)
 
     @property
-    def dispatcher(self) -> Dispatcher:
+    def dispatcher(self) -> Carrier:
         with self._making:
             if self._dispatcher is None:
                 self._dispatcher = self.make_dispatcher()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,16 +16,10 @@ from syncapp.errors import CredentialsMissing
 
 log = structlog.get_logger(__name__)
 
-FIND = "SELECT secret, region FROM credentials WHERE organization_id = %s AND provider = %s"
+FIND = "SELECT secret FROM credentials WHERE organization_id = %s AND provider = %s"
 REFUSE = """
 UPDATE credentials SET valid = false, checked_at = now()
 WHERE organization_id = %(organization_id)s AND provider = %(provider)s AND valid AND updated_at <= %(known_since)s"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCredential:
-    secret: str = field(repr=False)
-    region: str | None
 
 
 def owner_of(organization_id: str, provider: str) -> str:
@@ -34,21 +27,22 @@ def owner_of(organization_id: str, provider: str) -> str:
     return f"{provider}:{organization_id}"
 
 
-def load_credential(db: Database, settings: Settings, organization_id: str, provider: str) -> StoredCredential:
-    """Raises CredentialsMissing (none is stored, or it cannot be decrypted), SettingsError, DatabaseUnavailable."""
+def load_secret(db: Database, settings: Settings, organization_id: str, provider: str) -> str:
+    """What the organization has stored for the provider.
+
+    Raises CredentialsMissing (none is stored, or it cannot be decrypted), SettingsError, DatabaseUnavailable."""
     with db.connection() as connection:
         row = connection.execute(FIND, (organization_id, provider)).fetchone()
     if row is None:
         raise missing(organization_id, provider)
     try:
-        secret = Vault(settings).open(bytes(row[0]), owner_of(organization_id, provider))
+        return Vault(settings).open(bytes(row[0]), owner_of(organization_id, provider))
     except Unreadable:
         raise CredentialsMissing(
             f"The {provider} credentials of {organization_id} were encrypted under another SYNCAPP_SECRET_KEY: name "
             "that one in SYNCAPP_SECRET_KEY_PREVIOUS, or store them again",
             error_code="CREDENTIALS_UNREADABLE",
         ) from None
-    return StoredCredential(secret, row[1])
 
 
 def missing(organization_id: str, provider: str) -> CredentialsMissing:

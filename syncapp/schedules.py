@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from config.values import parse_duration
 from syncapp.audit import Actor, add_entry, differences
+from syncapp.cron import next_run
 from syncapp.db import Database
 from syncapp.definition import Every, FirstSchedule, first_schedule
 from syncapp.errors import NotFound, ValidationFailed
@@ -31,24 +31,6 @@ SHORTEST, LONGEST = 60.0, 31 * 86_400.0
 BETWEEN_TURNS = timedelta(seconds=60)  # at least, however many organizations there are
 CRON_FIELDS = 5
 ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def next_run(cron: str | None, interval_seconds: float | None, timezone: str, after: datetime) -> datetime:
-    """The first moment after `after`, in UTC.
-
-    A cron line is read in `timezone` as Debian's cron reads it: a time that the clocks skip runs right after the gap, a
-    time that comes twice runs once, and lines with `*` in the hour or minute follow the real hours.
-    Raises ValueError for a cron line that cannot be read or never comes.
-    """
-    if interval_seconds is not None:
-        return after + timedelta(seconds=interval_seconds)
-    try:
-        found = next(CronSim(cron or "", after.astimezone(ZoneInfo(timezone))), None)
-    except CronSimError as error:
-        raise ValueError(str(error)) from error
-    if found is None:
-        raise ValueError("never comes")
-    return found.astimezone(after.tzinfo)
 
 
 def tick_after(row: Schedule, now: datetime) -> datetime:
@@ -136,10 +118,14 @@ def _told(row: Schedule) -> dict[str, Json]:
 
 
 def _is_out_of_line(row: Schedule, planned: datetime | None) -> bool:
-    """Whether it lacks a next run, has one that it should not have, or one too late for who has come since."""
+    """Whether it lacks a next run, has one that it should not have, or one too late for who has come since.
+
+    Only turns are the same whenever they are asked for: of any other schedule the next run is as it was planned.
+    """
     if planned is None or row.next_run_at is None:
         return planned is not row.next_run_at
-    return planned < row.next_run_at
+    has_turns = find_sync(row.name).provider is not None and row.interval_seconds is not None
+    return has_turns and planned < row.next_run_at
 
 
 def _seed(session: Session, name: str, every: Every) -> None:

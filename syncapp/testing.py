@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from syncapp.records import Applied, Batch, Counts, Json, Page, Row
 
 @dataclass
 class RecordingDispatcher:
-    """A `Dispatcher` that keeps what it was asked to send. `reachable` False plays a broker that is down."""
+    """A `Carrier` that keeps what it was asked to send. `reachable` False plays a broker that is down."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)
     reachable: bool = True
@@ -25,6 +25,10 @@ class RecordingDispatcher:
         if self.reachable:
             self.sent.append((sync_id, queue))
         return self.reachable
+
+    def idle_queues(self, queues: Collection[str]) -> set[str] | None:
+        """All of them: what was sent has been taken."""
+        return set(queues) if self.reachable else None
 
 
 @dataclass

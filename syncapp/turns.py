@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from syncapp.cron import longest_gap
 from syncapp.definition import Sync
 from syncapp.models import Schedule
 
@@ -65,19 +66,26 @@ def next_turn(session: Session, sync: Sync, row: Schedule, now: datetime, only: 
     return found
 
 
+def turn_of(session: Session, sync: Sync, row: Schedule, now: datetime, organization_id: str) -> datetime | None:
+    """When an organization's next run comes by itself; None where none does."""
+    turn = next_turn(session, sync, row, now, organization_id) if row.enabled else None
+    return turn and (row.next_run_at if row.cron else turn)
+
+
 def due_modes(
-    session: Session, sync: Sync, settings: Settings, organizations: Sequence[str], now: datetime, interval: float
+    session: Session, sync: Sync, settings: Settings, organizations: Sequence[str], row: Schedule, now: datetime
 ) -> dict[str, str]:
     """What a scheduled run of each organization reads: a complete read before it would come too late."""
     if sync.due_mode is None:
         return dict.fromkeys(organizations, sync.default_mode)
     streams = sync.mode_of(sync.due_mode).streams
+    interval = longest_gap(row.cron, now) if row.cron else timedelta(seconds=row.interval_seconds or 0)
     values = {
         "sync": sync.name,
         "organizations": list(organizations),
         "streams": list(streams),
         "count": len(streams),
-        "since": now + timedelta(seconds=interval - sync.full_refresh_seconds(settings)),
+        "since": now + interval - timedelta(seconds=sync.full_refresh_seconds(settings)),
     }
     complete = set(session.scalars(COMPLETE, values))
     return {one: sync.default_mode if one in complete else sync.due_mode for one in organizations}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,10 @@ class App:
     @property
     def actor(self) -> Actor:
         """Who asks, as the audit trail names it."""
-        return Actor(f"cli:{getuser()}")
+        try:
+            return Actor(f"cli:{getuser()}")
+        except (KeyError, OSError):  # a container's user may have a number and no name
+            return Actor(f"cli:{os.getuid()}")
 
 
 def find_settings() -> Settings:

@@ -6,27 +6,23 @@ from config.settings import Settings
 from syncapp.audit import Actor, add_entry
 from syncapp.db import Database
 from syncapp.engine.ending import UNHELD
-from syncapp.ports import Dispatcher
-from syncapp.registry import SYNCS
-from syncapp.sweep import DISPATCHED, reap
+from syncapp.sweep import Carrier, reap, sweep
 
+# A worker that is only late finds its token out of date.
 LOST = f"""
-UPDATE sync_runs SET lease_owner = NULL, lease_expires_at = NULL, dispatched_at = NULL
-WHERE {UNHELD} AND lease_owner IS NOT NULL RETURNING sync_id, sync"""
+UPDATE sync_runs SET lease_owner = NULL, lease_token = lease_token + 1, dispatched_at = NULL
+WHERE {UNHELD} AND lease_owner IS NOT NULL"""
 
 
-def clean_up(db: Database, settings: Settings, dispatcher: Dispatcher, actor: Actor) -> int:
+def clean_up(db: Database, settings: Settings, carrier: Carrier, actor: Actor) -> int:
     """Ends the runs that have used up their attempts, and sends those again whose worker was lost; how many in all.
 
-    A run that is alive or waiting is not touched. Raises DatabaseUnavailable.
+    A run that is alive or waiting is not touched. What cannot be sent now, the next sweep sends. Raises
+    DatabaseUnavailable.
     """
     ended = reap(db, settings)
     with db.connection() as connection:
-        lost = connection.execute(LOST).fetchall()
-        details = {"ended": ended, "resumed": len(lost)}
-        add_entry(connection, actor, "runs.cleaned_up", details=details)
-    queues = {sync.name: sync.queue for sync in SYNCS}
-    sent = [sync_id for sync_id, sync in lost if dispatcher.dispatch(sync_id, queues.get(sync, "sync"))]
-    with db.connection() as connection:
-        connection.execute(DISPATCHED, {"sent": sent})  # what could not be sent now, the sweep sends
-    return ended + len(lost)
+        lost = connection.execute(LOST).rowcount
+        add_entry(connection, actor, "runs.cleaned_up", details={"ended": ended, "resumed": lost})
+    sweep(db, settings, carrier)
+    return ended + lost

@@ -13,11 +13,11 @@ from config.settings import Settings
 from syncapp.audit import SYSTEM, Actor, add_entry
 from syncapp.commands.control import stop_runs
 from syncapp.connectors.cliniko import ClinikoKey, read_key
-from syncapp.credentials import load_credential, note_refused, owner_of
+from syncapp.credentials import load_secret, note_refused, owner_of
 from syncapp.db import Database, raw_connection
-from syncapp.encryption import Vault
+from syncapp.encryption import Unreadable, Vault
 from syncapp.errors import CredentialsRefused, NotFound, ValidationFailed
-from syncapp.models import Credential, Organization
+from syncapp.models import Credential, Organization, StreamState
 from syncapp.ports import Clock, RateLimit
 from syncapp.scope import EVERYONE, Scope
 from syncapp.syncs.cliniko import CLINIKO, PROVIDER, ping
@@ -37,7 +37,8 @@ def store_cliniko_key(
 ) -> Connection:
     """Tries the key, then keeps it in place of the one before.
 
-    Raises ValidationFailed (no key, or Cliniko refuses it), NotFound (organization), ConnectionFailed, RateLimited,
+    Another key may be another account's: a run in flight stops, and the next one reads everything. Raises
+    ValidationFailed (no key, or Cliniko refuses it), NotFound (organization), ConnectionFailed, RateLimited,
     SettingsError (no SYNCAPP_SECRET_KEY): nothing is changed then.
     """
     key, vault = read_key(api_key), Vault(settings)
@@ -53,6 +54,9 @@ def store_cliniko_key(
     kept = insert(Credential).values(organization_id=organization_id, provider=PROVIDER, **values)
     with db.session(Scope(organization_id)) as session:
         _check_active(session, organization_id)
+        before = session.get(Credential, (organization_id, PROVIDER), with_for_update=True)
+        if before is None or not _is_same(vault, before, key):
+            _begin_anew(session, organization_id)
         session.execute(kept.on_conflict_do_update(index_elements=["organization_id", "provider"], set_=values))
         told = {"region": key.shard}
         add_entry(session, actor, "credentials.stored", organization_id=organization_id, target=PROVIDER, details=told)
@@ -67,7 +71,7 @@ def remove_cliniko_key(db: Database, organization_id: str, actor: Actor) -> bool
         found = delete(Credential).where(Credential.provider == PROVIDER).returning(Credential.provider)
         if session.execute(found).first() is None:
             return False
-        stop_runs(session, organization_id, CLINIKO.name)
+        _begin_anew(session, organization_id)
         add_entry(session, actor, "credentials.removed", organization_id=organization_id, target=PROVIDER)
     return True
 
@@ -82,7 +86,7 @@ def check_cliniko_key(
     with db.session(EVERYONE) as session:
         _check_active(session, organization_id)
         began: datetime = session.scalar(select(func.now())) or clock()
-    key: ClinikoKey = read_key(load_credential(db, settings, organization_id, PROVIDER).secret)
+    key: ClinikoKey = read_key(load_secret(db, settings, organization_id, PROVIDER))
     try:
         took = ping(settings, rate_limit, key)
     except CredentialsRefused as error:
@@ -113,6 +117,21 @@ def rotate_credentials(db: Database, settings: Settings, actor: Actor) -> int:
         session.flush()
         add_entry(raw_connection(session), actor, "credentials.rotated", details={"count": len(rows)})
     return len(rows)
+
+
+def _is_same(vault: Vault, before: Credential, key: ClinikoKey) -> bool:
+    """False too where the one before can no longer be read."""
+    try:
+        stored = vault.open(before.secret, owner_of(before.organization_id, PROVIDER))
+    except Unreadable:
+        return False
+    return read_key(stored).digest == key.digest
+
+
+def _begin_anew(session: Session, organization_id: str) -> None:
+    """What was read is not gone on with: it may be of another account."""
+    stop_runs(session, organization_id, CLINIKO.name)
+    session.execute(delete(StreamState).where(StreamState.sync == CLINIKO.name))
 
 
 def _check_active(session: Session, organization_id: str) -> None:

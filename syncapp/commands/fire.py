@@ -66,7 +66,7 @@ def _start_each(session: Session, sync: Sync, row: Schedule, settings: Settings,
         row.last_run_at = now
     if len(organizations) < MOST_AT_ONCE:  # else the next tick takes more
         row.next_run_at = plan(session, row, settings, now)
-    modes = due_modes(session, sync, settings, organizations, now, row.interval_seconds or 0)
+    modes = due_modes(session, sync, settings, organizations, row, now)
     asked = {one: RunRequest(sync.name, mode=mode, trigger=Trigger.SCHEDULE) for one, mode in modes.items()}
     return start_where_possible(raw_connection(session), settings, clock, asked)
 

@@ -41,7 +41,7 @@ class Token(Base):
 
 
 class Credential(OfOrganization, Base):
-    """What an organization's source wants to be shown. `secret` is encrypted (`syncapp.secrets`).
+    """What an organization's source wants to be shown. `secret` is encrypted (`syncapp.encryption`).
 
     `valid` turns false when the source refuses it; nothing is asked with it then until another one is stored.
     """

@@ -18,7 +18,7 @@ from syncapp.queries.syncs import list_syncs
 from syncapp.records import Json, RunStatus
 from syncapp.scope import EVERYONE, Scope
 from syncapp.syncs.cliniko import CLINIKO, PROVIDER
-from syncapp.turns import due_modes, next_turn
+from syncapp.turns import due_modes, turn_of
 
 NOT_CONFIGURED = "not_configured"
 UNFINISHED = (RunStatus.STARTING, RunStatus.RUNNING)
@@ -128,9 +128,7 @@ def scheduler_status(db: Database, scope: Scope, now: datetime) -> SchedulerStat
         last = select(func.max(Run.completed_at)).where(*OF_CLINIKO, Run.status == RunStatus.COMPLETED)
         last_completed = session.execute(last).scalar()
         active = row is not None and row.enabled and is_ticking(session)
-        turn = next_turn(session, CLINIKO, row, now, organization.id) if row and row.enabled else None
-        if turn is not None and row is not None and row.interval_seconds is None:
-            turn = row.next_run_at
+        turn = turn_of(session, CLINIKO, row, now, organization.id) if row is not None else None
     return SchedulerStatus(
         organization_id=organization.id,
         sync_running=is_running,
@@ -145,9 +143,8 @@ def scheduled_mode(db: Database, scope: Scope, settings: Settings, now: datetime
     """What the scheduler would read of the scope's organization now."""
     organization_id = str(scope.organization_id)
     with db.session(scope) as session:
-        row = session.get(Schedule, CLINIKO.name)
-        interval = (row.interval_seconds if row else None) or settings.sync_interval_minutes * 60
-        return due_modes(session, CLINIKO, settings, [organization_id], now, interval)[organization_id]
+        row = session.get(Schedule, CLINIKO.name) or Schedule(interval_seconds=settings.sync_interval_minutes * 60)
+        return due_modes(session, CLINIKO, settings, [organization_id], row, now)[organization_id]
 
 
 def sync_history(db: Database, scope: Scope, *, limit: int = 10) -> SyncHistory:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
-
-from cronsim import CronSim
 
 from syncapp.records import HealthLevel
 
@@ -64,9 +61,3 @@ def worst(levels: Iterable[HealthLevel]) -> HealthLevel:
     if found and not ill:
         return HealthLevel.STOPPED
     return max(ill, key=ORDER.index, default=HealthLevel.HEALTHY)
-
-
-def longest_gap(cron: str, now: datetime) -> timedelta:
-    """The longest time between a cron line's next runs: what `0 8 * * 1-5` leaves over a weekend, for example."""
-    times = list(islice(CronSim(cron, now), 8))
-    return max((later - earlier for earlier, later in pairwise(times)), default=timedelta(days=1))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, case, func, select
+from sqlalchemy import RowMapping, Text, case, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from syncapp.db import Database
@@ -88,10 +89,6 @@ class ProgressView:
     current_operation: str | None
     errors: list[Json]
 
-    @property
-    def has_ended(self) -> bool:
-        return self.status in ENDED
-
 
 def get_progress(db: Database, scope: Scope, sync_id: str) -> RunProgress:
     """Raises NotFound: unknown, or another organization's."""
@@ -133,11 +130,12 @@ def read_progress(session: Session, sync_ids: Collection[str]) -> dict[str, Prog
 
 
 def _latest_failures(sync_ids: Sequence[str]) -> Any:
-    place = func.row_number().over(partition_by=DeadLetter.sync_id, order_by=DeadLetter.id.desc()).label("place")
-    shown = (DeadLetter.sync_id, DeadLetter.stream, DeadLetter.external_id, DeadLetter.error_type, DeadLetter.message)
-    numbered = select(*shown, place).where(DeadLetter.sync_id.in_(sync_ids)).subquery()
-    columns = [numbered.c[column.key] for column in shown]
-    return select(*columns).where(numbered.c.place <= ERRORS_SHOWN).order_by(numbered.c.place)
+    """A few of each run, however many there are."""
+    wanted = select(func.unnest(literal(list(sync_ids), ARRAY(Text))).label("sync_id")).subquery()
+    shown = (DeadLetter.stream, DeadLetter.external_id, DeadLetter.error_type, DeadLetter.message)
+    latest = select(*shown).where(DeadLetter.sync_id == wanted.c.sync_id).order_by(DeadLetter.id.desc())
+    few = latest.limit(ERRORS_SHOWN).lateral()
+    return select(wanted.c.sync_id, *few.c).select_from(wanted.join(few, literal(True)))
 
 
 def _own_error(run: RowMapping) -> list[Json]:

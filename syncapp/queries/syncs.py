@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from syncapp.cron import longest_gap
 from syncapp.db import Database
 from syncapp.definition import Sync, first_schedule
 from syncapp.models import Credential, Schedule
-from syncapp.queries.health import Facts, level_of, longest_gap
+from syncapp.queries.health import Facts, level_of
 from syncapp.queries.history import History, read_history
 from syncapp.records import HealthLevel
 from syncapp.registry import SYNCS, find_sync
 from syncapp.scope import EVERYONE, Scope
+from syncapp.turns import turn_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,21 @@ def list_syncs(db: Database, scope: Scope, settings: Settings, now: datetime) ->
     """In the registry's order, as they are for the scope's organization."""
     with db.session(scope) as session:
         histories = read_history(session, [sync.name for sync in SYNCS], now)
-        schedules = read_schedules(session)
+        rows = read_schedules(session)
         stored = read_credentials(session)
-    return [
-        _view(
-            sync, settings, scope, stored.get(sync.provider or ""), histories[sync.name], schedules.get(sync.name), now
-        )
-        for sync in SYNCS
-    ]
+        return [
+            _view(
+                session,
+                sync,
+                settings,
+                scope,
+                credential=stored.get(sync.provider or ""),
+                history=histories[sync.name],
+                row=rows.get(sync.name),
+                now=now,
+            )
+            for sync in SYNCS
+        ]
 
 
 def list_schedules(db: Database, settings: Settings) -> list[ScheduleView]:
@@ -153,9 +162,11 @@ def health_levels(
 
 
 def _view(
+    session: Session,
     sync: Sync,
     settings: Settings,
     scope: Scope,
+    *,
     credential: Credential | None,
     history: History,
     row: Schedule | None,
@@ -165,6 +176,8 @@ def _view(
     own = credential is not None if sync.provider else scope.organization_id == settings.default_organization_id
     configured = own and is_configured(sync, settings)
     schedule = view_schedule(sync, row, settings)
+    if sync.provider is not None and row is not None:  # the row's own next run is somebody's, perhaps another one's
+        schedule = replace(schedule, next_run_at=turn_of(session, sync, row, now, str(scope.organization_id)))
     begins = [found.updated_at for found in (row, credential) if found is not None]
     refused = credential is not None and not credential.valid
     return SyncView(

@@ -9,7 +9,7 @@ from config.settings import Settings
 from syncapp.connectors.cliniko import ClinikoKey, InTurn, OneByOne, listing, normalizer, read_key
 from syncapp.connectors.cliniko.sources import filtered
 from syncapp.connectors.rest import RestSource
-from syncapp.credentials import load_credential
+from syncapp.credentials import load_secret
 from syncapp.definition import Every, Mode, Policy, Reads, SourceContext, Stream, Sync
 from syncapp.merge.table import Table
 from syncapp.models import AppointmentType, Business, ClinikoAppointment, Patient, Practitioner
@@ -41,8 +41,7 @@ def _list(context: SourceContext, resource: str, *shown: str) -> RestSource:
 
 
 def _key(context: SourceContext) -> ClinikoKey:
-    stored = load_credential(context.database, context.settings, context.organization_id, PROVIDER)
-    return read_key(stored.secret)
+    return read_key(load_secret(context.database, context.settings, context.organization_id, PROVIDER))
 
 
 def _practitioners(context: SourceContext) -> Source:

@@ -259,3 +259,39 @@ def test_an_open_circuit_moves_no_interval_off_its_grid(world: World) -> None:
     world.now = minutes(121)
     assert world.fire() == []
     assert world.schedule()["next_run_at"] == minutes(240)
+
+
+def test_a_tick_that_comes_early_is_not_undone(world: World) -> None:
+    """Every keeper aligns every few seconds, between the early tick and its time too."""
+    world.align()
+    planned = world.schedule()["next_run_at"]
+    world.now = planned - timedelta(seconds=20)
+    assert len(world.fire()) == 1
+    world.end_runs()
+    for seconds in (-17, 0, 1):
+        world.now = planned + timedelta(seconds=seconds)
+        world.align()
+        assert world.fire() == []
+
+
+def test_an_interval_does_not_drift_with_early_ticks(world: World) -> None:
+    first = world.change("clients", interval="1h").next_run_at
+    for number in range(3):
+        world.now = first + timedelta(hours=number, seconds=-20)
+        assert len(world.fire()) == 1
+        world.end_runs()
+        world.now += timedelta(seconds=3)
+        world.align()
+    assert world.schedule()["next_run_at"] == first + timedelta(hours=3)
+
+
+def test_an_hour_that_comes_twice_runs_once_however_often_it_is_aligned(world: World) -> None:
+    world.now = datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
+    world.change("clients", cron="30 2 * * *", timezone="Europe/Berlin")
+    started = 0
+    for _ in range(3 * 60):
+        world.now += timedelta(minutes=1)
+        world.align()
+        started += len(world.fire())
+        world.end_runs()
+    assert started == 1

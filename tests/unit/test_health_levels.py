@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from syncapp.queries.health import GRACE, Facts, level_of, longest_gap, worst
+from syncapp.cron import longest_gap
+from syncapp.queries.health import GRACE, Facts, level_of, worst
 from syncapp.records import HealthLevel
 
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from syncapp.cron import next_run
 from syncapp.models import Schedule
-from syncapp.schedules import next_run, tick_after
+from syncapp.schedules import tick_after
 
 
 def at(text: str) -> datetime:

@@ -23,7 +23,9 @@ class ClinikoKey:
     @property
     def digest(self) -> str:
         """What the key may be known by elsewhere, the same with its region and without."""
-        return hashlib.sha256(self.value.removesuffix(f"-{self.shard}").encode()).hexdigest()[:20]
+        body, mark, suffix = self.value.rpartition("-")
+        same = body if mark and suffix.lower() == self.shard else self.value
+        return hashlib.sha256(same.encode()).hexdigest()[:20]
 
 
 def read_key(text: str) -> ClinikoKey:
