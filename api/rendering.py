@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 from flask import Response
 from flask.json.provider import JSONProvider
 
+from syncapp.times import show_time
+
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
-
-
-def timestamp(value: datetime) -> str:
-    """`2025-06-30T12:00:00.000Z`"""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _default(value: Any) -> Any:
     if isinstance(value, datetime):
-        return timestamp(value)
+        return show_time(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

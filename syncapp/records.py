@@ -19,6 +19,10 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+UNFINISHED = (RunStatus.STARTING, RunStatus.RUNNING)
+ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
 class Trigger(StrEnum):
     SCHEDULE = "schedule"
     MANUAL = "manual"

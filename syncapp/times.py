@@ -67,3 +67,8 @@ def _from_epoch(value: float | str) -> datetime:
         return datetime.fromtimestamp(number / 1000 if abs(number) >= MILLISECONDS_FROM else number, UTC)
     except (OverflowError, OSError, ValueError):
         raise ValueError("a number that is no time") from None
+
+
+def show_time(moment: datetime) -> str:
+    """As the contract has times: RFC 3339 in UTC with milliseconds and `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

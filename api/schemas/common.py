@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from api.errors import ERROR_TYPES
-from api.rendering import timestamp
+from syncapp.times import show_time
 
 TIME_EXAMPLE = "2025-06-30T12:00:00.000Z"
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ class Time(fields.AwareDateTime):
         super().__init__(format="iso", default_timezone=UTC, metadata=metadata, **kwargs)
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
-        return timestamp(value) if isinstance(value, datetime) else value
+        return show_time(value) if isinstance(value, datetime) else value
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         found = super()._deserialize(value, attr, data, **kwargs)

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from syncapp.times import show_time
+
 JSON_ASKED = "syncapp.json"
 JSON_LINES = "syncapp.json_lines"
 WIDE = 1_000  # columns where the output is no terminal: nothing is folded or cut for a pipe
@@ -62,14 +64,9 @@ def dump(document: Any) -> str:
         return json.dumps(document, default=_default, allow_nan=False, indent=indent)
 
 
-def timestamp(value: datetime) -> str:
-    """`2025-06-30T12:00:00.000Z`"""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _default(value: Any) -> Any:
     if isinstance(value, datetime):
-        return timestamp(value)
+        return show_time(value)
     if hasattr(value, "_mapping"):  # a row of a query
         return dict(value._mapping)
     if hasattr(value, "__dataclass_fields__"):

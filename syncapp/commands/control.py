@@ -18,10 +18,9 @@ from syncapp.engine.events import add_event
 from syncapp.errors import Conflict, MassDeleteRefused, NotFound
 from syncapp.models import DeadLetter, Run
 from syncapp.ports import Clock
-from syncapp.records import RunStatus, Trigger
+from syncapp.records import UNFINISHED, RunStatus, Trigger
 from syncapp.scope import Scope
 
-UNFINISHED = (RunStatus.STARTING, RunStatus.RUNNING)
 UNSENT = "UPDATE sync_runs SET dispatched_at = NULL WHERE sync_id = %s AND status = 'starting' AND lease_token = 0"
 GO_ON = text(
     "UPDATE sync_runs SET checkpoint = old.checkpoint, source = old.source FROM sync_runs AS old "

@@ -65,10 +65,6 @@ def make_sync_id(organization_id: str, now: datetime) -> str:
     return f"sync_{organization_id}_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
 
 
-def timestamp(now: datetime) -> str:
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def mode_of(sync: Sync, request: RunRequest) -> str:
     mode = request.mode or sync.default_mode
     allowed = sync.mode_names

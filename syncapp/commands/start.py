@@ -19,7 +19,6 @@ from syncapp.commands.requests import (
     make_sync_id,
     mode_of,
     show_request,
-    timestamp,
 )
 from syncapp.credentials import missing, refused
 from syncapp.db import raw_connection
@@ -29,6 +28,7 @@ from syncapp.models import Run
 from syncapp.ports import Clock
 from syncapp.records import RunStatus
 from syncapp.registry import find_sync
+from syncapp.times import show_time
 
 # What may forbid the run and the run itself, decided on the same rows. No row: no such organization. Its row is locked:
 # either the run is seen by whoever deactivates the organization, or the deactivation by us.
@@ -123,7 +123,7 @@ def _prepare(
         organization_id=organization_id,
         queue=sync.queue,
         message=f"{sync.title} sync started",
-        timestamp=timestamp(now),
+        timestamp=show_time(now),
     )
     return answer, _values(sync, request, answer, mode)
 
@@ -177,7 +177,7 @@ def answer_in_flight(run: Run, clock: Clock, what: str) -> Triggered:
         organization_id=run.organization_id,
         queue=find_sync(run.sync).queue,
         message=f"{what} is already in flight ({RunStatus(run.status)}); nothing was started",
-        timestamp=timestamp(clock()),
+        timestamp=show_time(clock()),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 from syncapp.records import Counts, Json, Page
@@ -92,7 +91,3 @@ class Step:
         counts = Counts(**{name: data.get(f"records_{name}", 0) for name in names})
         plain = ("name", "title", "status", "pages", "total", "started_at", "completed_at", "note")
         return cls(**{name: data[name] for name in plain if name in data}, counts=counts)
-
-
-def show_time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,11 +20,12 @@ from syncapp.engine.readahead import ReadAhead
 from syncapp.engine.replay import REPLAYED, DeadLetterSource
 from syncapp.engine.runtime import Runtime
 from syncapp.engine.state import choose_read
-from syncapp.engine.steps import Progress, Step, show_time
+from syncapp.engine.steps import Progress, Step
 from syncapp.merge.destination import TableDestination
 from syncapp.merge.encode import array_text
 from syncapp.ports import Destination, ReadRequest, Source, WriteContext
 from syncapp.records import Applied, Batch
+from syncapp.times import show_time
 
 
 @dataclass(slots=True)

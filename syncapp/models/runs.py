@@ -24,7 +24,7 @@ from syncapp.records import Json
 
 LIVE = text("status IN ('starting', 'running') AND NOT dry_run")
 HELD = text("lease_owner IS NOT NULL")
-UNFINISHED = text("status IN ('starting', 'running')")
+NOT_ENDED = text("status IN ('starting', 'running')")
 
 
 class Run(OfOrganization, Base):
@@ -43,7 +43,7 @@ class Run(OfOrganization, Base):
     __table_args__ = (
         CheckConstraint("status IN ('starting','running','completed','failed','cancelled')", name="status"),
         Index("uq_sync_runs_live", "sync", "organization_id", unique=True, postgresql_where=LIVE),
-        Index("ix_sync_runs_unfinished", "created_at", postgresql_where=UNFINISHED),
+        Index("ix_sync_runs_unfinished", "created_at", postgresql_where=NOT_ENDED),
         Index("ix_sync_runs_held", "organization_id", postgresql_where=HELD),
         Index("ix_sync_runs_organization", "organization_id", "created_at", "sync_id"),
         Index("ix_sync_runs_sync", "sync", "organization_id", "created_at"),

@@ -15,13 +15,12 @@ from syncapp.errors import NotFound
 from syncapp.models import ClinikoAppointment, Credential, Organization, Patient, Run, Schedule
 from syncapp.queries.readiness import is_ticking
 from syncapp.queries.syncs import list_syncs
-from syncapp.records import Json, RunStatus
+from syncapp.records import UNFINISHED, Json, RunStatus
 from syncapp.scope import EVERYONE, Scope
 from syncapp.syncs.cliniko import CLINIKO, PROVIDER
 from syncapp.turns import due_modes, turn_of
 
 NOT_CONFIGURED = "not_configured"
-UNFINISHED = (RunStatus.STARTING, RunStatus.RUNNING)
 OF_CLINIKO = (Run.sync == CLINIKO.name, Run.dry_run.is_(False), Run.replay_of.is_(None))
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import select, text
 from syncapp.db import Database
 from syncapp.errors import NotFound
 from syncapp.models import Run
-from syncapp.queries.progress import ENDED, ProgressView, read_progress
-from syncapp.records import Json
+from syncapp.queries.progress import ProgressView, read_progress
+from syncapp.records import ENDED, Json
 from syncapp.scope import EVERYONE, Scope
 
 PAGE = 50  # events of a run that are read at once

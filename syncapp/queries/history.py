@@ -19,7 +19,7 @@ from syncapp.models import Run, StreamState
 from syncapp.records import RunStatus
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
-ENDED = (RunStatus.COMPLETED, RunStatus.FAILED)
+JUDGED = (RunStatus.COMPLETED, RunStatus.FAILED)
 COUNTS = (Run.dry_run.is_(False), Run.replay_of.is_(None))
 
 
@@ -54,7 +54,7 @@ def read_history(session: Session, names: Sequence[str], now: datetime) -> dict[
     """The history of each sync, in one statement that reads the ends of an index, not all runs."""
     syncs = select(func.unnest(literal(list(names), ARRAY(Text))).label("sync")).subquery("syncs")
     completed = Run.status == RunStatus.COMPLETED
-    ended = Run.status.in_(ENDED)
+    ended = Run.status.in_(JUDGED)
     last_completed = _latest(syncs, Run.created_at, completed)
     statement = select(
         syncs.c.sync,
@@ -82,7 +82,7 @@ def _rate(syncs: Subquery, since: datetime) -> ScalarSelect[Any]:
     good = func.count().filter(Run.status == RunStatus.COMPLETED, Run.source == "live")
     return (
         select(good.cast(Float) / func.nullif(func.count(), 0))
-        .where(Run.sync == syncs.c.sync, *COUNTS, Run.status.in_(ENDED), Run.completed_at >= since)
+        .where(Run.sync == syncs.c.sync, *COUNTS, Run.status.in_(JUDGED), Run.completed_at >= since)
         .correlate(syncs)
         .scalar_subquery()
     )

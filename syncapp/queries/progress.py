@@ -14,11 +14,10 @@ from sqlalchemy.orm import Session
 from syncapp.db import Database
 from syncapp.errors import NotFound
 from syncapp.models import DeadLetter, Run
-from syncapp.records import Json, RunStatus
+from syncapp.records import ENDED, Json, RunStatus
 from syncapp.registry import SYNCS
 from syncapp.scope import Scope
 
-ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 ERRORS_SHOWN = 10
 ALMOST = 0.99  # a step or a run whose records have all come is done when its last transaction is
 BEGUN = 0.01  # before that much is done nobody can say how long the rest takes
