@@ -105,7 +105,7 @@ def require_tokens(app: Flask) -> None:
         if getattr(view, "is_admin_only", False) and g.caller.role != "admin":
             raise Forbidden("Only an admin may do this")
         named_organization()
-        if getattr(view, "is_trigger", False):
+        if getattr(view, "is_trigger", False) or getattr(view, "is_counted", False):
             services().limit.check(g.caller.token_id or g.caller.name)
 
     app.before_request(authenticate)

@@ -38,6 +38,12 @@ def limited(view: View) -> View:
     return view
 
 
+def counted(view: View) -> View:
+    """Marks a route that starts nothing and yet asks an upstream: it counts as a trigger does."""
+    view.is_counted = True  # type: ignore[attr-defined]
+    return view
+
+
 class TriggerLimit:
     """TRIGGER_RATE_LIMIT triggers in any minute, per token.
 

@@ -90,7 +90,7 @@ class Blueprint(flask_smorest.Blueprint):
 
     def _store_endpoint_docs(self, endpoint: str, obj: Any, parameters: Any, tags: Any, **options: Any) -> None:
         super()._store_endpoint_docs(endpoint, obj, parameters, tags, **options)
-        marks = {name: getattr(obj, name, False) for name in ("is_open", "is_admin_only", "is_trigger")}
+        marks = {name: getattr(obj, name, False) for name in ("is_open", "is_admin_only", "is_trigger", "is_counted")}
         for method, info in self._docs[endpoint].items():
             if method != "parameters":
                 info["access"] = marks | {"operation": endpoint}
@@ -107,6 +107,8 @@ class Blueprint(flask_smorest.Blueprint):
         if marks["is_trigger"]:
             statuses += [404, 409, 429]
             doc.setdefault("parameters", []).append(deepcopy(KEY_PARAMETER))
+        if marks["is_counted"]:
+            statuses.append(429)
         if "requestBody" in doc:
             statuses += [413, 415]
         for status in statuses:

@@ -109,10 +109,6 @@ class Pace:
         parts = gcd(requests, 60)
         return cls(requests // parts, 60 // parts)
 
-    @classmethod
-    def per_second(cls, requests: int) -> Pace:
-        return cls(requests)
-
     def __str__(self) -> str:
         return f"{self.requests} times in {self.seconds} s"
 

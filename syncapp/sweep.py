@@ -20,7 +20,8 @@ from syncapp.registry import SYNCS, find_sync
 
 BATCH = 100
 GRACE_SECONDS = 5  # a message that has left its queue needs this long, at most, to take its lease
-REPEAT_SECONDS = 600  # a message this old may be lost even though its queue is not empty
+LATE_SECONDS = 30  # where a queue has fewer messages than runs that wait for theirs, the oldest of these are lost
+REPEAT_SECONDS = 600  # a message this old may be lost whatever its queue holds
 
 UNSENT = """
 (dispatched_at IS NULL
@@ -38,6 +39,15 @@ SELECT sync_id, sync FROM sync_runs JOIN (
 ) line USING (sync_id)
 WHERE {WAITS} AND {UNSENT} AND place <= %(most)s
 ORDER BY place, waiting_since, created_at LIMIT %(batch)s FOR UPDATE OF sync_runs SKIP LOCKED"""
+
+# As many as there are messages too few, and none that a worker may be about to take.
+RECALL = f"""
+UPDATE sync_runs SET dispatched_at = NULL WHERE sync_id IN (
+    SELECT sync_id FROM sync_runs
+    WHERE sync = ANY(%(syncs)s) AND {WAITS} AND dispatched_at < now() - make_interval(secs => %(late)s)
+    ORDER BY dispatched_at LIMIT greatest(0, (
+        SELECT count(dispatched_at) FROM sync_runs WHERE sync = ANY(%(syncs)s) AND {WAITS}) - %(messages)s)
+    FOR UPDATE SKIP LOCKED)"""
 
 DISPATCHED = "UPDATE sync_runs SET dispatched_at = now() WHERE sync_id = ANY(%(sent)s)"
 
@@ -63,9 +73,9 @@ WHERE datname = current_database() AND usename = current_user AND starts_with(ap
 
 
 class Carrier(Dispatcher, Protocol):
-    """A dispatcher that can say which of the queues hold no message."""
+    """A dispatcher that can say how many messages the queues hold."""
 
-    def idle_queues(self, queues: Collection[str]) -> set[str] | None:
+    def queue_lengths(self, queues: Collection[str]) -> dict[str, int] | None:
         """None where the broker cannot be asked."""
 
 
@@ -75,11 +85,13 @@ def sweep(db: Database, settings: Settings, carrier: Carrier) -> int:
     Several processes may sweep at once: each run is sent by one of them. Raises DatabaseUnavailable.
     """
     queues = {sync.name: sync.queue for sync in SYNCS}
-    idle = carrier.idle_queues(set(queues.values()))
-    if idle is None:
+    lengths = carrier.queue_lengths(set(queues.values()))
+    if lengths is None:
         return 0
+    for queue, messages in lengths.items():
+        _recall_lost(db, settings, [name for name, own in queues.items() if own == queue], messages)
     values = {
-        "idle": [name for name, queue in queues.items() if queue in idle],
+        "idle": [name for name, queue in queues.items() if not lengths[queue]],
         "batch": BATCH,
         "grace": GRACE_SECONDS,
         "repeat": REPEAT_SECONDS,
@@ -130,6 +142,13 @@ def end_frozen_writes(db: Database, seconds: float) -> int:
     """
     with db.connection() as connection:
         return connection.execute(END_FROZEN, {"seconds": seconds}).rowcount
+
+
+def _recall_lost(db: Database, settings: Settings, syncs: list[str], messages: int) -> None:
+    """Counts runs as not sent whose messages must be lost. A run that is waited for in vain would hold others up."""
+    values = {"syncs": syncs, "messages": messages, "late": LATE_SECONDS} | line_values(settings)
+    with db.connection() as connection:
+        connection.execute(RECALL, values)
 
 
 def _sweep_batch(db: Database, carrier: Carrier, values: dict[str, Any]) -> int:

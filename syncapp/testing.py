@@ -26,9 +26,9 @@ class RecordingDispatcher:
             self.sent.append((sync_id, queue))
         return self.reachable
 
-    def idle_queues(self, queues: Collection[str]) -> set[str] | None:
-        """All of them: what was sent has been taken."""
-        return set(queues) if self.reachable else None
+    def queue_lengths(self, queues: Collection[str]) -> dict[str, int] | None:
+        """Nothing in any: what was sent has been taken."""
+        return dict.fromkeys(queues, 0) if self.reachable else None
 
 
 @dataclass

@@ -51,9 +51,9 @@ class CeleryDispatcher:
         """Connects now, so that the first run to be sent need not wait for it. Never raises."""
         self._ask(self._connect)
 
-    def idle_queues(self, queues: Collection[str]) -> set[str] | None:
-        """The queues that hold no message, None where Redis cannot be asked. Never raises."""
-        return self._ask(lambda: {queue for queue in queues if not self._redis.llen(queue)})
+    def queue_lengths(self, queues: Collection[str]) -> dict[str, int] | None:
+        """How many messages the queues hold, None where Redis cannot be asked. Never raises."""
+        return self._ask(lambda: {queue: int(self._redis.llen(queue)) for queue in queues})
 
     def close(self) -> None:
         self._app.close()

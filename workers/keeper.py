@@ -59,7 +59,7 @@ class Keeper:
 
     def reflect(self) -> None:
         rows = align_schedules(self.database, self.settings, utc_now, BEAT_SCHEDULE)
-        if self.dispatcher.idle_queues(("default",)) is not None:
+        if self.dispatcher.queue_lengths(("default",)) is not None:
             self.mirror.reflect(rows, utc_now())
 
     def leave(self) -> None:

@@ -64,6 +64,6 @@ def _make(given: Settings) -> Process:
         clock=utc_now,
         rate_limit=RedisRateLimit(given.broker),
         stop=STOP.is_set,
-        gives_way=lambda: dispatcher.idle_queues(("sync",)) is not None,  # else nobody could be sent what it leaves
+        gives_way=lambda: dispatcher.queue_lengths(("sync",)) is not None,  # else nobody could be sent what it leaves
     )
     return Process(os.getpid(), given, database, dispatcher, runtime)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from api.auth import existing_organization, organization
 from api.context import actor, services
-from api.limits import limited
+from api.limits import counted, limited
 from api.openapi import Blueprint
 from api.schemas import cliniko as shapes
 from api.triggers import start
@@ -54,8 +54,8 @@ def status(organization_id: str) -> queries.ClinikoStatus:
 @blueprint.response(200, shapes.ConnectionSchema, example=shapes.CONNECTION)
 @blueprint.alt_response(404, "NOT_FOUND")
 @blueprint.alt_response(409, "CONFLICT")
-@blueprint.alt_response(429, "TOO_MANY_REQUESTS")
 @blueprint.alt_response(502, "BAD_GATEWAY")
+@counted
 def test_connection(organization_id: str) -> dict[str, Any]:
     """Ask Cliniko for one record with the stored key"""
     parts, scope = services(), existing_organization(organization_id=organization_id)
@@ -70,8 +70,8 @@ def test_connection(organization_id: str) -> dict[str, Any]:
 @blueprint.arguments(shapes.KeySchema(), example={"api_key": "MS0xNzM0NTY3ODkwLWFiY2Rl-au4"})
 @blueprint.response(200, shapes.StoredKeySchema, example=shapes.STORED)
 @blueprint.alt_response(404, "NOT_FOUND")
-@blueprint.alt_response(429, "TOO_MANY_REQUESTS")
 @blueprint.alt_response(502, "BAD_GATEWAY")
+@counted
 def store_key(body: dict[str, str], organization_id: str) -> dict[str, Any]:
     """Store the API key, once Cliniko has taken it"""
     parts, wanted = services(), str(organization(organization_id=organization_id).organization_id)

@@ -134,6 +134,8 @@ def replay_errors(
                 "and replay what fails in that",
                 error_code="DRY_RUN_NOT_REPLAYABLE",
             )
+        if old.status in UNFINISHED:
+            raise _in_flight(old)
         running = live_run(session, old.sync, old.organization_id)
         if running is not None and running.replay_of == sync_id:
             return _finish(session, idempotency, answer_in_flight(running, clock, f"A replay of {sync_id}"))
@@ -198,9 +200,10 @@ def _start(
 ) -> Triggered:
     begun = begin_run(session, organization_id, settings, clock, request)
     if isinstance(begun, Run):
-        raise Conflict(
-            f"Another run of {request.sync} is in flight; wait for its end",
-            error_code="RUN_IN_FLIGHT",
-            details={"sync_id": begun.sync_id},
-        )
+        raise _in_flight(begun)
     return replace(begun, message=message)
+
+
+def _in_flight(run: Run) -> Conflict:
+    message = f"A run of {run.sync} is in flight; wait for its end"
+    return Conflict(message, error_code="RUN_IN_FLIGHT", details={"sync_id": run.sync_id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ LONG_AGO = "created_at = now() - interval '90 days', started_at = now() - interv
 class Carrier(RecordingDispatcher):
     """A broker in whose queues there is always something else."""
 
-    def idle_queues(self, queues: Any) -> set[str]:
-        return set()
+    def queue_lengths(self, queues: Collection[str]) -> dict[str, int] | None:
+        return dict.fromkeys(queues, 1_000) if self.reachable else None
 
 
 def add(api: Api, sync_id: str, state: str, status: str = "running", **values: Any) -> str:

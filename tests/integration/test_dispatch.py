@@ -65,10 +65,10 @@ def test_a_message_holds_the_id_and_nothing_else(dispatcher: CeleryDispatcher, r
     assert message["headers"]["kwargsrepr"] == "{}"
 
 
-def test_idle_queues(dispatcher: CeleryDispatcher) -> None:
-    assert dispatcher.idle_queues(["sync", "default"]) == {"sync", "default"}
+def test_queue_lengths(dispatcher: CeleryDispatcher) -> None:
+    assert dispatcher.queue_lengths(["sync", "default"]) == {"sync": 0, "default": 0}
     dispatcher.dispatch("sync_default_1", "sync")
-    assert dispatcher.idle_queues(["sync", "default"]) == {"default"}
+    assert dispatcher.queue_lengths(["sync", "default"]) == {"sync": 1, "default": 0}
 
 
 def test_messages_find_their_queue_after_flushall(dispatcher: CeleryDispatcher, redis_url: str) -> None:
@@ -84,7 +84,7 @@ def test_redis_goes_and_comes_back(dispatcher: CeleryDispatcher, valkey: ValkeyS
     valkey.stop()
     try:
         assert dispatcher.dispatch("two", "sync") is False
-        assert dispatcher.idle_queues(["sync"]) is None
+        assert dispatcher.queue_lengths(["sync"]) is None
     finally:
         valkey.start()
     assert dispatcher.dispatch("three", "sync") is False  # it does not ask again so soon

@@ -25,6 +25,7 @@ class FakeCarrier:
     def __init__(self, idle: Collection[str] | None = (), limit: int = 1_000_000) -> None:
         self.idle = idle
         self.limit = limit
+        self.held = 1_000
         self.sent: list[tuple[str, str]] = []
 
     def dispatch(self, sync_id: str, queue: str) -> bool:
@@ -33,8 +34,8 @@ class FakeCarrier:
         self.sent.append((sync_id, queue))
         return True
 
-    def idle_queues(self, queues: Collection[str]) -> set[str] | None:
-        return None if self.idle is None else set(self.idle)
+    def queue_lengths(self, queues: Collection[str]) -> dict[str, int] | None:
+        return None if self.idle is None else {queue: 0 if queue in self.idle else self.held for queue in queues}
 
 
 class World:
@@ -118,6 +119,26 @@ def test_a_lost_message_is_noticed_when_its_queue_is_empty(world: World) -> None
     assert world.sweep(FakeCarrier(idle={"default", "mailers"})) == []
     assert world.sweep(FakeCarrier(idle={"sync"})) == [older]
     assert world.sweep(FakeCarrier(idle={"sync"})) == []
+
+
+def test_a_lost_message_is_noticed_when_its_queue_holds_too_few(world: World) -> None:
+    """Two messages, three runs that wait for theirs: the one that was sent first is sent again, and then no other."""
+    for minutes in (1, 3, 2):
+        world.run(dispatched_at=f"now() - interval '{minutes} minutes'")
+    carrier = FakeCarrier()
+    carrier.held = 2
+    assert world.sweep(carrier) == ["run_2"]
+    carrier = FakeCarrier()
+    carrier.held = 3
+    assert world.sweep(carrier) == []
+
+
+def test_a_message_that_was_just_sent_is_not_missed(world: World) -> None:
+    world.run(dispatched_at="now() - interval '10 seconds'")
+    world.run(dispatched_at="now() - interval '10 seconds'")
+    carrier = FakeCarrier()
+    carrier.held = 1
+    assert world.sweep(carrier) == []
 
 
 def test_without_redis_nothing_is_claimed(world: World) -> None:

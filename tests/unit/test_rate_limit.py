@@ -51,10 +51,6 @@ def test_no_minute_says_more_or_less_than_was_asked_for(requests: int) -> None:
     assert pace.requests * (60 // pace.seconds) == requests
 
 
-def test_so_many_a_second() -> None:
-    assert Pace.per_second(10) == Pace(10, 1)
-
-
 @pytest.mark.parametrize("make", [lambda: Pace(0), lambda: Pace(1, 0), lambda: Pace.per_minute(0)])
 def test_a_pace_that_stands_still_is_none(make: Callable[[], Pace]) -> None:
     with pytest.raises(ValueError, match="at least one"):

@@ -57,16 +57,39 @@ def filtered(source: RestSource, rate_limit: RateLimit, *filters: str) -> RestSo
     return RestSource(replace(source.config, params=params), rate_limit=rate_limit)
 
 
+class Reading(Iterator[Page]):
+    """Pages of several reads, one after the other. `close` ends the one under way, from any thread."""
+
+    def __init__(self, begin: Callable[[Reading], Iterator[Page]]) -> None:
+        self._under_way: Iterator[Page] | None = None
+        self._pages = begin(self)
+
+    def __next__(self) -> Page:
+        return next(self._pages)
+
+    def open(self, source: Source, request: ReadRequest) -> Iterator[Page]:
+        self._under_way = source.read(request)
+        return self._under_way
+
+    def close(self) -> None:
+        close = getattr(self._under_way, "close", None)
+        if close is not None:
+            close()
+
+
 class InTurn:
     """Several lists, one after the other, as one source. A position names the list that it is in."""
 
     def __init__(self, *sources: Source) -> None:
         self._sources = sources
 
-    def read(self, request: ReadRequest) -> Iterator[Page]:
+    def read(self, request: ReadRequest) -> Reading:
+        return Reading(lambda reading: self._read(reading, request))
+
+    def _read(self, reading: Reading, request: ReadRequest) -> Iterator[Page]:
         number, position = request.position or (0, None)
         for place, source in enumerate(self._sources[number:], number):
-            for page in source.read(ReadRequest(request.since, position)):
+            for page in reading.open(source, ReadRequest(request.since, position)):
                 yield page._replace(position=self._position(place, page), total=None)
             position = None
 
@@ -86,10 +109,14 @@ class OneByOne:
     def __init__(self, ids: Callable[[], Iterable[str]], find: Callable[[Sequence[str]], Source]) -> None:
         self._ids, self._find = ids, find
 
-    def read(self, request: ReadRequest) -> Iterator[Page]:
+    def read(self, request: ReadRequest) -> Reading:
+        return Reading(lambda reading: self._read(reading, request))
+
+    def _read(self, reading: Reading, request: ReadRequest) -> Iterator[Page]:
         wanted = sorted(self._ids())
         left = [one for one in wanted if request.position is None or one > request.position]
         parts = [left[first : first + MOST_PER_PAGE] for first in range(0, len(left), MOST_PER_PAGE)]
         for part in parts:
-            records = [record for page in self._find(part).read(ReadRequest()) for record in page.records]
+            pages = reading.open(self._find(part), ReadRequest())
+            records = [record for page in pages for record in page.records]
             yield Page(records, None if part is parts[-1] else part[-1], len(wanted))

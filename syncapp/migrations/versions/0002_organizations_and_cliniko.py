@@ -4,13 +4,17 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from syncapp.merge.table import COMMON
 from syncapp.migrations.operations import watch_row_hash
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+
+HEAD_AND_TAIL = (
+    *("id", "organization_id", "external_id"),
+    *("last_synced_at", "sync_status", "sync_errors", "is_mock", "deleted_at", "row_hash"),
+)
 
 
 def upgrade() -> None:
@@ -319,7 +323,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "organization_id", name=op.f("pk_organization_schedules")),
     )
     for table in (appointment_types, businesses, patients, practitioners, cliniko_appointments):
-        watch_row_hash(table.name, [column.name for column in table.columns if column.name not in COMMON])
+        watch_row_hash(table.name, [column.name for column in table.columns if column.name not in HEAD_AND_TAIL])
 
 
 def downgrade() -> None:
