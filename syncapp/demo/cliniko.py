@@ -6,21 +6,16 @@ It serves one account under /v1 and keeps changing some of its records so that t
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import signal
 import sys
-import threading
 from datetime import datetime, timedelta
-from types import FrameType
 
 from syncapp.demo.cliniko_account import Account, timestamp
 from syncapp.demo.cliniko_api import ClinikoServer
 from syncapp.demo.cliniko_clinic import midnight
 from syncapp.demo.cliniko_records import Practice
 from syncapp.demo.cliniko_shapes import REASONS
-
-log = logging.getLogger("syncapp.demo.cliniko")
+from syncapp.demo.serving import serve
 
 CHANGES = ("edited", "edited", "joined", "archived", "merged", "booked", "booked", "moved", "cancelled", "deleted")
 
@@ -91,31 +86,16 @@ def _change_visit(what: str, account: Account, practice: Practice, id: str, now:
     return f"appointment {what}"
 
 
-def trickle(server: ClinikoServer, practice: Practice, seconds: float, ended: threading.Event) -> None:
-    """Changes a record every so many seconds, until `ended`."""
-    while not ended.wait(seconds):
-        log.info("a change: %s", change_something(server.account, practice, server.clock()))
-
-
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    ended = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
     practice = Practice(arguments.seed, midnight())
     records = practice.records(arguments.patients, arguments.appointments)
     server = ClinikoServer({arguments.api_key: records}, host=arguments.host, port=arguments.port)
-    with server:
-        log.info("the demo's Cliniko API listens on %s/v1", server.url)
-        if arguments.change_every > 0:
-            trickle(server, practice, arguments.change_every, ended)
-        else:
-            ended.wait()
+
+    def change() -> str:
+        return change_something(server.account, practice, server.clock())
+
+    serve(server, f"the demo's Cliniko API listens on {server.url}/v1", change, arguments.change_every)
     return 0
 
 

@@ -6,18 +6,13 @@ It serves /clients and /appointments with a Bearer key, and keeps changing some 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import signal
 import sys
-import threading
-from types import FrameType
 
 from syncapp.demo.listing import STYLES
 from syncapp.demo.server import DemoServer, utc_now
+from syncapp.demo.serving import serve
 from syncapp.demo.wellness_records import Wellness
-
-log = logging.getLogger("syncapp.demo.wellness")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -33,35 +28,19 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def trickle(server: DemoServer, wellness: Wellness, seconds: float, ended: threading.Event) -> None:
-    """Changes a record every so many seconds, until `ended`."""
-    while not ended.wait(seconds):
-        with server.lock:
-            what = wellness.change_something(server.records, server.clock())
-        log.info("a change: %s", what)
-
-
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    ended = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
     wellness = Wellness(arguments.seed, utc_now())
     records = wellness.records(arguments.clients, arguments.appointments)
     server = DemoServer(
         records, style=arguments.style, api_key=arguments.api_key, host=arguments.host, port=arguments.port
     )
-    with server:
-        log.info("the demo's wellness API listens on %s", server.url)
-        if arguments.change_every > 0:
-            trickle(server, wellness, arguments.change_every, ended)
-        else:
-            ended.wait()
+
+    def change() -> str:
+        with server.lock:
+            return wellness.change_something(server.records, server.clock())
+
+    serve(server, f"the demo's wellness API listens on {server.url}", change, arguments.change_every)
     return 0
 
 

@@ -25,7 +25,15 @@ def _indexes(table: str) -> tuple[SchemaItem, ...]:
     )
 
 
-class Patient(Synced, Base):
+class OfCliniko(Synced):
+    """The vendor's own times, which all of its records have."""
+
+    archived_at: Mapped[datetime | None] = mapped_column(sort_order=80)
+    created_at: Mapped[datetime | None] = mapped_column(sort_order=80)
+    updated_at: Mapped[datetime | None] = mapped_column(sort_order=80)
+
+
+class Patient(OfCliniko, Base):
     __tablename__ = "patients"
     __table_args__ = _indexes("patients")
 
@@ -73,12 +81,9 @@ class Patient(Synced, Base):
     referring_doctor_id: Mapped[str | None]
     merged_with_patient_id: Mapped[str | None]
     merged_at: Mapped[datetime | None]
-    archived_at: Mapped[datetime | None]
-    created_at: Mapped[datetime | None]
-    updated_at: Mapped[datetime | None]
 
 
-class Practitioner(Synced, Base):
+class Practitioner(OfCliniko, Base):
     __tablename__ = "practitioners"
     __table_args__ = _indexes("practitioners")
 
@@ -93,12 +98,9 @@ class Practitioner(Synced, Base):
     show_in_online_bookings: Mapped[bool | None]
     user_id: Mapped[str | None]
     default_appointment_type_id: Mapped[str | None]
-    archived_at: Mapped[datetime | None]
-    created_at: Mapped[datetime | None]
-    updated_at: Mapped[datetime | None]
 
 
-class AppointmentType(Synced, Base):
+class AppointmentType(OfCliniko, Base):
     __tablename__ = "appointment_types"
     __table_args__ = _indexes("appointment_types")
 
@@ -120,12 +122,9 @@ class AppointmentType(Synced, Base):
     billable_item_id: Mapped[str | None]
     product_id: Mapped[str | None]
     treatment_note_template_id: Mapped[str | None]
-    archived_at: Mapped[datetime | None]
-    created_at: Mapped[datetime | None]
-    updated_at: Mapped[datetime | None]
 
 
-class Business(Synced, Base):
+class Business(OfCliniko, Base):
     __tablename__ = "businesses"
     __table_args__ = _indexes("businesses")
 
@@ -151,12 +150,9 @@ class Business(Synced, Base):
     appointment_reminders_enabled: Mapped[bool | None]
     show_in_online_bookings: Mapped[bool | None]
     appointment_type_ids: Mapped[Json | None]
-    archived_at: Mapped[datetime | None]
-    created_at: Mapped[datetime | None]
-    updated_at: Mapped[datetime | None]
 
 
-class ClinikoAppointment(Synced, Base):
+class ClinikoAppointment(OfCliniko, Base):
     __tablename__ = "cliniko_appointments"
     __table_args__ = (
         *_indexes("cliniko_appointments"),
@@ -189,6 +185,3 @@ class ClinikoAppointment(Synced, Base):
     repeat_rule: Mapped[Json | None]
     patient_case_id: Mapped[str | None]
     repeated_from_id: Mapped[str | None]
-    archived_at: Mapped[datetime | None]
-    created_at: Mapped[datetime | None]
-    updated_at: Mapped[datetime | None]
