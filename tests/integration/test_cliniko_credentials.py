@@ -277,25 +277,3 @@ class TestRemoving:
         assert execute(replay["sync_id"], practice.runtime) == "completed"
         assert practice.run(replay["sync_id"])["records_processed"] > 0
         assert list(practice.upstream.requests) == []
-
-
-def test_another_accounts_key_begins_anew(practice: Practice, records: Records) -> None:
-    """A trial's key first, the practice's own later: nothing of the first read is gone on with."""
-    practice.add("acme", records=records)
-    practice.sync("acme", "comprehensive")
-    waiting = practice.start("acme")
-    practice.upstream.api.add(OTHER, make_records(2, patients=300, appointments=150))
-    assert put(practice, OTHER).status_code == 200
-    assert practice.run(waiting)["status"] == "cancelled"
-    assert practice.api.query("SELECT * FROM stream_states WHERE sync = 'cliniko'") == []
-    answer = practice.api.post("/api/v1/sync/scheduler/trigger", headers={"X-Organization-ID": "acme"}).get_json()
-    assert practice.run(answer["sync_id"])["mode"] == "comprehensive"
-
-
-def test_the_same_key_once_more_changes_nothing(practice: Practice, records: Records) -> None:
-    practice.add("acme", records=records)
-    practice.sync("acme", "comprehensive")
-    waiting = practice.start("acme")
-    assert put(practice, KEY).status_code == 200
-    assert practice.run(waiting)["status"] == "starting"
-    assert len(practice.api.query("SELECT * FROM stream_states WHERE sync = 'cliniko'")) == 5
