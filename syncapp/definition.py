@@ -100,6 +100,7 @@ class Stream:
     destination  builds any other destination
     mock         builds a source of generated records, for `Policy.mock_fallback`
     title        how progress names it
+    weight       how many records it has beside the sync's other streams, until a run has shown it
     """
 
     name: str
@@ -110,6 +111,7 @@ class Stream:
     mock: Callable[[SourceContext], Source] | None = None
     incremental: bool = True
     title: str = ""
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if (self.table is None) == (self.destination is None):

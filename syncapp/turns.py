@@ -67,9 +67,11 @@ def next_turn(session: Session, sync: Sync, row: Schedule, now: datetime, only: 
 
 
 def turn_of(session: Session, sync: Sync, row: Schedule, now: datetime, organization_id: str) -> datetime | None:
-    """When an organization's next run comes by itself; None where none does."""
+    """When an organization's next run comes by itself; None where none does. One that is due comes with the tick."""
     turn = next_turn(session, sync, row, now, organization_id) if row.enabled else None
-    return turn and (row.next_run_at if row.cron else turn)
+    if turn is None or row.next_run_at is None:
+        return None
+    return row.next_run_at if row.cron else max(turn, row.next_run_at)
 
 
 def due_modes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask.typing import ResponseReturnValue
+from marshmallow import RAISE
 
 from api.auth import existing_organization, organization
 from api.context import actor, services
@@ -20,7 +21,7 @@ ONE = "/<organization_id>"
 
 
 @blueprint.post(f"/sync{ONE}")
-@blueprint.arguments(shapes.ClinikoSyncArgs(), location="query")
+@blueprint.arguments(shapes.ClinikoSyncArgs(), location="query", unknown=RAISE)
 @blueprint.response(202, shapes.ClinikoTriggeredSchema, example=shapes.CLINIKO_STARTED)
 @limited
 def sync(args: dict[str, str], organization_id: str) -> dict[str, Any]:

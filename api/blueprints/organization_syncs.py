@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import RAISE
+
 from api.auth import admin_only, existing_organization, organization, visible
 from api.context import actor, services
 from api.limits import limited
@@ -51,7 +53,7 @@ def scheduler_trigger() -> dict[str, Any]:
 
 
 @blueprint.post("/start/<organization_id>")
-@blueprint.arguments(shapes.StartArgs(), location="query")
+@blueprint.arguments(shapes.StartArgs(), location="query", unknown=RAISE)
 @blueprint.response(202, shapes.StartedInModeSchema, example=shapes.STARTED)
 @limited
 def start_in_mode(args: dict[str, str], organization_id: str) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def start_in_mode(args: dict[str, str], organization_id: str) -> dict[str, Any]:
     mode = args["sync_mode"]
     run = start(organization(organization_id=organization_id), RunRequest("cliniko", mode=mode))
     message = _started(run, f"Sync started successfully in {mode} mode")
-    return run.answer(message=message, sync_mode=mode, started_at=run.timestamp)
+    return run.answer(message=message, sync_mode=mode, started_at=run.started_at or run.timestamp)
 
 
 @blueprint.get("/progress/<sync_id:sync_id>")

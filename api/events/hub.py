@@ -21,7 +21,7 @@ MOST = 1_000  # streams of a process
 TURN_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0  # routers end a connection that is silent for some 30 to 60
 STUCK_SECONDS = 30.0  # a client that takes nothing for so long is let go; if it lives, it asks again
-LONGEST_SECONDS = 3_600.0  # then the client asks again, with a token that must still hold
+LONGEST_SECONDS = 600.0  # then the client asks again, with a token that must still hold
 KERNEL_BUFFER = 65_536  # bytes; left alone, the kernel keeps megabytes for a client that does not read
 
 

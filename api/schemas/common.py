@@ -56,6 +56,13 @@ class OrganizationId(fields.String):
         super().__init__(validate=rule, metadata=metadata, **kwargs)
 
 
+class Flag(fields.Boolean):
+    """true or false; no text that may mean one."""
+
+    truthy = {True}  # noqa: RUF012  (marshmallow's own way to say it)
+    falsy = {False}  # noqa: RUF012
+
+
 class PageArgs(Schema):
     """How much of a list, and from where."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from api.schemas.common import TIME_EXAMPLE, Name, OrganizationId, Time
+from api.schemas.common import TIME_EXAMPLE, Flag, Name, OrganizationId, Time
 
 ROLES = ["admin", "member"]
 LONGEST_NAME = 200
@@ -43,7 +43,7 @@ class NewOrganizationSchema(Schema):
 
 class OrganizationChangeSchema(Schema):
     name = Name(longest=LONGEST_NAME)
-    active = fields.Boolean(
+    active = Flag(
         metadata={"description": "False: no run starts any more, those in flight stop, its members are refused."}
     )
 

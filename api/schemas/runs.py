@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from api.schemas.common import TIME_EXAMPLE, Name, OrganizationId, Time
+from api.schemas.common import TIME_EXAMPLE, Flag, Name, OrganizationId, Time
 from syncapp.records import RunStatus, Trigger
 
 EXAMPLE_ID = "sync_default_20250630_120000_1f2e3d4c"
@@ -96,12 +96,12 @@ class RunRequestSchema(Schema):
     sync = Name(required=True, metadata={"example": "clients"})
     organization_id = OrganizationId()
     mode = Name()
-    full_refresh = fields.Boolean(load_default=False, metadata={"description": "Read everything, not only changes."})
-    dry_run = fields.Boolean(load_default=False, metadata={"description": "Change nothing; see /changes afterwards."})
+    full_refresh = Flag(load_default=False, metadata={"description": "Read everything, not only changes."})
+    dry_run = Flag(load_default=False, metadata={"description": "Change nothing; see /changes afterwards."})
     since = Time(
         metadata={"description": "Read what changed since then instead of since the last run; not with full_refresh."}
     )
-    allow_mass_delete = fields.Boolean(
+    allow_mass_delete = Flag(
         load_default=False, metadata={"description": "Admins: let this run delete more than the guard allows."}
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from api.schemas.common import Name, Time
+from api.schemas.common import Flag, Name, Time
 from syncapp.records import HealthLevel
 
 LEVELS = [level.value for level in HealthLevel]
@@ -48,7 +48,7 @@ class Interval(fields.Raw):
 class ScheduleChangeSchema(Schema):
     cron = Name(longest=128, metadata={"example": "*/30 * * * *"})
     interval = Interval(metadata={"example": "30m", "type": ["string", "number"]})
-    enabled = fields.Boolean()
+    enabled = Flag()
     timezone = Name(metadata={"example": "UTC"})
 
     @validates_schema

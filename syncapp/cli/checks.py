@@ -21,7 +21,7 @@ from syncapp.definition import SourceContext, Sync
 from syncapp.engine.runtime import utc_now
 from syncapp.errors import ConnectionFailed, CredentialsMissing, RateLimited, SyncError
 from syncapp.guards.rate_limit import rate_limit_for
-from syncapp.queries import RunFilter, SyncView, list_runs, list_syncs, list_tokens, readiness
+from syncapp.queries import RunFilter, SyncView, list_credentials, list_runs, list_syncs, list_tokens, readiness
 from syncapp.records import HealthLevel, RunStatus
 from syncapp.registry import SYNCS, find_sync
 from syncapp.scope import Scope
@@ -89,6 +89,7 @@ def check_database(settings: Settings) -> Iterator[Check]:
         if migrations.state == OK:
             yield from check_processes(database, settings)
             yield check_tokens(database, settings)
+            yield check_credentials(database)
             yield from check_health(database, settings)
     finally:
         database.dispose()
@@ -175,6 +176,16 @@ def _fared(database: Database, scope: Scope, sync: SyncView, health: HealthLevel
     if health == HealthLevel.STOPPED:
         return Check(name, WARNING, "its schedule is disabled", f"syncapp schedules set {sync.name} --enable")
     return Check(name, OK, f"{health}, {since}")
+
+
+def check_credentials(database: Database) -> Check:
+    """Of all organizations."""
+    stored = list_credentials(database)
+    refused = [f"{one.provider} of {one.organization_id}" for one in stored if not one.valid]
+    if not refused:
+        return Check("credentials", OK, f"{len(stored)} stored, none refused")
+    mend = "syncapp credentials set PROVIDER --organization ID, or `check` once they work again"
+    return Check("credentials", FAILED, f"{len(refused)} of {len(stored)} refused: {', '.join(refused[:5])}", mend)
 
 
 def check_upstreams(settings: Settings) -> Iterator[Check]:

@@ -61,11 +61,14 @@ def first_changes(app: App, sync_id: str, limit: int) -> Listed:
     return Listed(items, found.total)
 
 
+NO_CHANGES = "Nothing differs, or no changes are kept: of dry runs they are, of other runs where the sync says so."
+
+
 def show_changes(found: Listed, sync_id: str) -> None:
     rows = [
         (item.operation, item.stream, item.external_id, _difference(item.before, item.after)) for item in found.items
     ]
-    show_table(("CHANGE", "STREAM", "RECORD", "FIELDS"), rows, empty="Nothing differs.", fold=True)
+    show_table(("CHANGE", "STREAM", "RECORD", "FIELDS"), rows, empty=NO_CHANGES, fold=True)
     if found.total > len(found.items):
         note(
             f"The first {len(found.items):,} of {found.total:,}: syncapp run {sync_id} --changes --limit {found.total}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -115,8 +114,7 @@ def hand_over(app: App, started: Triggered, *, wait: bool, changes: int = CHANGE
     if wait:
         follow(app, started.sync_id, changes=changes)
         return
-    document = {name: value for name, value in asdict(started).items() if name not in ("queue", "repeated")}
-    emit(document, lambda: click.echo(f"{started.message}: {started.sync_id}"))
+    emit(started.answer(sync=started.sync), lambda: click.echo(f"{started.message}: {started.sync_id}"))
 
 
 def follow(app: App, sync_id: str, *, changes: int = CHANGES) -> None:

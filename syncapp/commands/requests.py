@@ -43,7 +43,8 @@ class RunRequest:
 class Triggered:
     """The answer to a request: the run that was started, or the one in flight.
 
-    `repeated` is an earlier answer once more, for the same idempotency key: there is nothing to dispatch.
+    `repeated` is an earlier answer once more, for the same idempotency key: there is nothing to dispatch. `started_at`
+    is when the one in flight was taken by a worker.
     """
 
     sync: str
@@ -54,6 +55,7 @@ class Triggered:
     message: str
     timestamp: str
     repeated: bool = False
+    started_at: str | None = None
 
     def answer(self, **more: Any) -> dict[str, Any]:
         """What every answer to a trigger holds, with `more` for one route's own."""

@@ -176,6 +176,7 @@ def answer_in_flight(run: Run, clock: Clock, what: str) -> Triggered:
         sync_started=False,
         organization_id=run.organization_id,
         queue=find_sync(run.sync).queue,
+        started_at=show_time(run.started_at) if run.started_at else None,
         message=f"{what} is already in flight ({RunStatus(run.status)}); nothing was started",
         timestamp=show_time(clock()),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -13,7 +15,7 @@ from syncapp.engine.ending import cancellation
 from syncapp.engine.lease import Lease, LeaseLost, take_lease
 from syncapp.engine.outcome import Cancelled, Released, Yielded
 from syncapp.engine.runtime import Runtime
-from syncapp.engine.state import keep_state
+from syncapp.engine.state import keep_state, read_sizes
 from syncapp.engine.steps import Progress, Step
 from syncapp.engine.stream import StreamRun, Work
 from syncapp.errors import (
@@ -88,13 +90,22 @@ def _run_streams(lease: Lease, runtime: Runtime) -> Work:
     sync = runtime.find_sync(lease.run["sync"])
     sync.check_configured(runtime.settings)
     streams = sync.streams_of(lease.run["mode"])
-    saved = {step["name"]: Step.from_json(step) for step in lease.run["steps"]}
-    steps = [saved.get(stream.name) or Step(stream.name, stream.title or stream.name) for stream in streams]
+    steps = _steps(lease, streams)
     work = Work(runtime, lease, sync, steps, source=lease.run["source"])
     for stream, step in zip(streams, steps, strict=True):
         work.check()
         work.finished.append((stream.name, _run_stream(work, stream, step)))
     return work
+
+
+def _steps(lease: Lease, streams: Sequence[Stream]) -> list[Step]:
+    """As they were left; at the run's begin each with its weight among the others."""
+    saved = {step["name"]: Step.from_json(step) for step in lease.run["steps"]}
+    begins = not saved and len(streams) > 1
+    sizes = lease.in_transaction(partial(read_sizes, lease=lease)) if begins else {}
+    return [
+        saved.get(one.name) or Step(one.name, one.title or one.name, sizes.get(one.name, one.weight)) for one in streams
+    ]
 
 
 def _run_stream(work: Work, stream: Stream, step: Step) -> Progress:

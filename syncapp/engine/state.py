@@ -23,10 +23,22 @@ ON CONFLICT (sync, organization_id, stream) DO UPDATE SET
     cursor = CASE WHEN %(complete_at)s IS NULL THEN greatest(s.cursor, excluded.cursor)
                   ELSE coalesce(excluded.cursor, s.cursor) END,
     last_complete_at = coalesce(excluded.last_complete_at, s.last_complete_at)"""
+SIZES = """
+SELECT step ->> 'name', 1 + greatest((step ->> 'total')::float, (step ->> 'records_processed')::float) FROM (
+    SELECT steps FROM sync_runs
+    WHERE sync = %(sync)s AND organization_id = %(organization_id)s AND mode = %(mode)s
+      AND status = 'completed' AND NOT dry_run AND replay_of IS NULL
+    ORDER BY created_at DESC LIMIT 1
+) last, jsonb_array_elements(steps) step"""
 FORGET = """
 DELETE FROM run_keys USING sync_runs r
 WHERE r.sync_id = run_keys.sync_id AND r.sync = %(sync)s AND r.organization_id = %(organization_id)s
   AND NOT (r.dry_run AND r.status IN ('starting', 'running'))"""
+
+
+def read_sizes(connection: psycopg.Connection[Any], lease: Lease) -> dict[str, float]:
+    """How many records the last run of the kind had in each stream, and one; nothing before there was one."""
+    return dict(connection.execute(SIZES, lease.run).fetchall())
 
 
 def choose_read(

@@ -68,10 +68,15 @@ class Progress:
 
 @dataclass(slots=True)
 class Step:
-    """What a run shows of one stream. `total` is how many records the source named at first."""
+    """What a run shows of one stream.
+
+    weight  how much of the run it is, beside the other steps; stays as it is at the run's begin
+    total   how many records the source named at first
+    """
 
     name: str
     title: str
+    weight: float = 1.0
     status: str = "pending"
     pages: int = 0
     total: int | None = None
@@ -89,5 +94,5 @@ class Step:
     def from_json(cls, data: dict[str, Any]) -> Step:
         names = ("processed", "created", "updated", "unchanged", "deleted", "failed")
         counts = Counts(**{name: data.get(f"records_{name}", 0) for name in names})
-        plain = ("name", "title", "status", "pages", "total", "started_at", "completed_at", "note")
+        plain = ("name", "title", "weight", "status", "pages", "total", "started_at", "completed_at", "note")
         return cls(**{name: data[name] for name in plain if name in data}, counts=counts)

@@ -134,7 +134,7 @@ def scheduler_status(db: Database, scope: Scope, now: datetime) -> SchedulerStat
         last_sync_time=last_completed,
         next_sync_time=turn,
         scheduler_active=active,
-        message=_say(active=active, enabled=row is None or row.enabled, has_turn=turn is not None),
+        message=_say(organization, active=active, enabled=row is None or row.enabled, has_turn=turn is not None),
     )
 
 
@@ -155,7 +155,7 @@ def sync_history(db: Database, scope: Scope, *, limit: int = 10) -> SyncHistory:
         func.count().filter(completed).label("successful_syncs"),
         func.count().filter(Run.status == RunStatus.FAILED).label("failed_syncs"),
         func.max(func.coalesce(Run.started_at, Run.created_at)).label("last_sync_at"),
-        func.max(Run.completed_at).filter(completed).label("last_successful_sync_at"),
+        func.max(Run.started_at).filter(completed).label("last_successful_sync_at"),
         func.round(func.avg(took).filter(completed), 1).cast(Float).label("average_sync_duration_seconds"),
     ).where(*OF_CLINIKO)
     latest = select(Run).where(*OF_CLINIKO).order_by(Run.created_at.desc(), Run.sync_id.desc()).limit(limit)
@@ -185,11 +185,13 @@ def _organization(session: Session, scope: Scope) -> Organization:
     return found
 
 
-def _say(*, active: bool, enabled: bool, has_turn: bool) -> str:
+def _say(organization: Organization, *, active: bool, enabled: bool, has_turn: bool) -> str:
     if not enabled:
         return "The schedule is switched off"
     if not active:
         return "No scheduler has ticked lately: nothing starts by itself"
+    if not organization.active:
+        return "The organization is not active: nothing starts by itself"
     if not has_turn:
         return "The scheduler ticks, but this organization has no valid credentials: nothing starts by itself"
     return "Scheduler status retrieved successfully"

@@ -26,7 +26,7 @@ TOTAL = case((Run.records_total.is_not(None), func.greatest(Run.records_total, R
     "records_total"
 )
 FACTS = (
-    *(Run.sync_id, Run.sync, Run.mode, Run.organization_id, Run.status, Run.steps),
+    *(Run.sync_id, Run.sync, Run.mode, Run.organization_id, Run.status, Run.steps, Run.retry_of),
     *(Run.started_at, Run.completed_at, Run.resume_at, Run.records_processed, TOTAL),
     *(Run.current_operation, Run.error_type, Run.error_code, Run.error_message),
 )
@@ -171,7 +171,9 @@ def _steps_to_come(sync: str, mode: str) -> list[Json]:
 
 def _share_of_all(steps: list[Json]) -> float:
     """Of a run that has not completed: where every step has, the transaction that ends it is missing."""
-    return min(sum(map(_share, steps)) / len(steps), ALMOST) if steps else 0.0
+    weights = [step.get("weight", 1.0) for step in steps]
+    done = sum(weight * _share(step) for weight, step in zip(weights, steps, strict=True))
+    return min(done / sum(weights), ALMOST) if steps else 0.0
 
 
 def _share(step: Json) -> float:
@@ -191,7 +193,8 @@ def _current_step(status: str, steps: list[Json]) -> str:
 
 
 def _estimate(run: RowMapping, done: float) -> datetime | None:
-    if run["completed_at"] is not None or run["started_at"] is None or done < BEGUN:
+    goes_on = run["retry_of"] is not None  # with what another run has done: its own pace is not known
+    if run["completed_at"] is not None or run["started_at"] is None or done < BEGUN or goes_on:
         return run["completed_at"]  # type: ignore[no-any-return]
     begin: datetime = max(run["now"], run["resume_at"] or run["now"])
     elapsed: timedelta = run["now"] - run["started_at"]

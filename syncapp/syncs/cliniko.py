@@ -79,8 +79,10 @@ def _window(context: SourceContext) -> tuple[datetime, datetime]:
     return now - timedelta(days=settings.active_days_back), now + timedelta(days=settings.active_days_ahead)
 
 
-def _stream(name: str, title: str, table: Table, source: Callable[[SourceContext], Source]) -> Stream:
-    return Stream(name=name, title=title, table=table, source=source, normalize=lambda _: normalizer(table))
+def _stream(
+    name: str, title: str, table: Table, source: Callable[[SourceContext], Source], weight: float = 1.0
+) -> Stream:
+    return Stream(name, source, lambda _: normalizer(table), table, title=title, weight=weight)
 
 
 def _every(settings: Settings) -> Every:
@@ -103,8 +105,8 @@ CLINIKO = Sync(
             APPOINTMENT_TYPES,
             lambda of: _list(of, "appointment_types", "archived_at"),
         ),
-        _stream("patients", "Patients", PATIENTS, _patients),
-        _stream("appointments", "Appointments", APPOINTMENTS, _appointments),
+        _stream("patients", "Patients", PATIENTS, _patients, weight=50),
+        _stream("appointments", "Appointments", APPOINTMENTS, _appointments, weight=200),
     ),
     modes={
         "basic": Mode(("patients", "appointments")),

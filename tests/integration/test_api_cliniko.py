@@ -291,3 +291,10 @@ class TestConnection:
     def test_an_account_without_patients(self, practice: Practice) -> None:
         practice.add("acme", KEY, {})
         assert practice.api.get("/api/v1/cliniko/test-connection/acme").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["cliniko/sync/acme?sync_mode=basic", "sync/start/acme?mode=comprehensive"])
+def test_a_mode_under_another_name_starts_no_other_mode(practice: Practice, path: str) -> None:
+    practice.add("acme")
+    check_error(practice.api.post(f"/api/v1/{path}"), 422, "validation_error")
+    assert practice.api.runs() == []

@@ -190,3 +190,12 @@ def test_who_did_it_is_kept(api: Api) -> None:
             "details": {"before": {"active": True}, "after": {"active": False}},
         },
     ]
+
+
+@pytest.mark.parametrize("value", ["no", "false", "off", 2, None])
+def test_a_flag_is_true_or_false_and_no_text_that_may_mean_one(api: Api, value: Any) -> None:
+    api.add_organization("acme")
+    check_error(api.patch("/api/v1/organizations/acme", json={"active": value}), 422, "validation_error")
+    check_error(api.post("/api/v1/runs", json={"sync": "clients", "dry_run": value}), 422, "validation_error")
+    check_error(api.patch("/api/v1/schedules/clients", json={"enabled": value}), 422, "validation_error")
+    assert api.query("SELECT active FROM organizations WHERE id = 'acme'") == [{"active": True}]

@@ -57,7 +57,7 @@ class TestHistory:
         assert (found["total_syncs"], found["successful_syncs"], found["failed_syncs"]) == (19, 15, 2)
         assert found["average_sync_duration_seconds"] == 70.0
         assert found["last_sync_at"] == "2025-07-01T12:00:00.000Z"
-        assert found["last_successful_sync_at"] == "2025-07-01T02:02:20.000Z"
+        assert found["last_successful_sync_at"] == "2025-07-01T02:00:00.000Z"
         assert [one["sync_id"] for one in found["recent_syncs"]] == ["sync_acme_24", "sync_acme_22"]
 
     def test_dry_runs_replays_and_others_do_not_count(self, api: Api) -> None:

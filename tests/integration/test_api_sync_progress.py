@@ -23,6 +23,7 @@ from tests.waiting import wait_for
 PROGRESS = {"sync_id", "organization_id", "status", "progress_percentage", "current_step", "total_steps"}
 PROGRESS |= {"completed_steps", "started_at", "estimated_completion", "records_processed", "records_total"}
 PROGRESS |= {"current_operation", "errors"}
+FIRST = 0.2  # what the patients are of a run, before there was one to tell
 ONLY_UP = ("progress_percentage", "completed_steps", "records_processed")
 
 
@@ -102,18 +103,18 @@ def test_page_by_page(practice: Practice, account: Account, records: Records) ->
     sync_id = practice.start("acme")
     wanted: dict[tuple[str, int], tuple[Any, ...]] = {
         ("patients", 1): (0.0, 0, None, "Patients", "Patients: reading"),
-        ("patients", 2): (100 / patients / 2, 100, patients, "Patients", "Patients: 100 records"),
-        ("patients", 3): (200 / patients / 2, 200, patients, "Patients", "Patients: 200 records"),
-        ("individual_appointments", 1): (0.5, patients, patients, "Appointments", "Appointments: reading"),
+        ("patients", 2): (FIRST * 100 / patients, 100, patients, "Patients", "Patients: 100 records"),
+        ("patients", 3): (FIRST * 200 / patients, 200, patients, "Patients", "Patients: 200 records"),
+        ("individual_appointments", 1): (FIRST, patients, patients, "Appointments", "Appointments: reading"),
         ("individual_appointments", 2): (
-            0.7,
+            FIRST + (1 - FIRST) * 100 / 250,
             patients + 100,
             patients + 250,
             "Appointments",
             "Appointments: 100 records",
         ),
         ("individual_appointments", 3): (
-            0.9,
+            FIRST + (1 - FIRST) * 200 / 250,
             patients + 200,
             patients + 250,
             "Appointments",
@@ -129,7 +130,7 @@ def test_page_by_page(practice: Practice, account: Account, records: Records) ->
         found = wait_for(lambda: is_that_far(found := look(practice.api, sync_id), processed, operation) and found)
         assert found["progress_percentage"] == round(share * 100, 1)
         assert (found["records_total"], found["current_step"]) == (total, step)
-        assert (found["total_steps"], found["completed_steps"]) == (2, int(share >= 0.5))
+        assert (found["total_steps"], found["completed_steps"]) == (2, int(share >= FIRST))
         assert (found["status"], found["errors"]) == ("running", [])
         assert TIME.fullmatch(found["started_at"])
         if share == 0:
@@ -189,13 +190,26 @@ def test_it_only_goes_up_whatever_happens(practice: Practice, account: Account) 
     assert run.seen[-1]["errors"] == []
 
 
+def test_a_second_run_knows_how_large_its_steps_are(practice: Practice, account: Account, records: Records) -> None:
+    patients = sum(one["deleted_at"] is None for one in records["patients"])
+    practice.sync("acme", full_refresh=True)
+    sync_id = practice.start("acme", full_refresh=True)
+    share = (patients + 1) / (patients + 1 + 250 + 1)
+
+    def check() -> None:
+        assert look(practice.api, sync_id)["progress_percentage"] == round(share * 100, 1)
+
+    with before_page(practice.upstream, "individual_appointments", 1, check):
+        execute(sync_id, practice.runtime)
+
+
 class TestEnds:
     def test_one_that_fails_stays_below(self, practice: Practice, account: Account) -> None:
         practice.upstream.fail("html", path="/v1/individual_appointments", page=3)
         sync_id = practice.sync("acme")["sync_id"]
         found = look(practice.api, sync_id)
         assert (found["status"], found["current_step"], found["completed_steps"]) == ("failed", "Failed", 1)
-        assert found["progress_percentage"] == 90.0
+        assert found["progress_percentage"] == 84.0
         [error] = found["errors"]
         assert (error["error_type"], error["error_code"]) == ("invalid_data_format", "CLINIKO_API_NOT_JSON")
         assert error["message"]

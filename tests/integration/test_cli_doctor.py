@@ -48,6 +48,7 @@ def test_nothing_is_wrong(well: Shell) -> None:
         "queue mailers",
         "scheduler",
         "admin token",
+        "credentials",
         "clients: runs",
         "appointments: runs",
         "clients: upstream",
@@ -61,7 +62,7 @@ def test_nothing_is_wrong(well: Shell) -> None:
 def test_what_is_wrong_is_shown_with_what_mends_it(well: Shell) -> None:
     well.execute("DELETE FROM processes")
     printed = well("doctor", code=1)
-    assert printed.out.endswith("\n4 of 13 are wrong\n")
+    assert printed.out.endswith("\n4 of 14 are wrong\n")
     found = look(well)
     assert found["queue mailers"]["state"] == "failed"
     assert "make up" in found["queue mailers"]["mend"]

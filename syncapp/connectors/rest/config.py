@@ -164,6 +164,10 @@ class RestConfig:
         return f"{urlsplit(self.base_url).path.rstrip('/')}/{self.resource.strip('/')}"
 
     @property
+    def limit_key(self) -> str:
+        return self.rate_limit_key or str(urlsplit(self.base_url).hostname)
+
+    @property
     def resource_name(self) -> str:
         return self.resource.rstrip("/").rpartition("/")[2]
 

@@ -34,9 +34,14 @@ class RestSource:
         return self._reader(self.config, request)
 
     def ping(self) -> float:
-        """Asks once for one record; the milliseconds that it took. Raises what a read would."""
+        """Asks once for one record; the milliseconds that it took, without the wait for the source's pace.
+
+        Raises what a read would.
+        """
         timeout = min(self.config.timeout, PING_TIMEOUT)
-        config = replace(self.config, page_size=1, retries=0, concurrency=0, timeout=timeout)
+        if self._rate_limit is not None and self.config.pace is not None:
+            self._rate_limit.acquire(self.config.limit_key, self.config.pace)
+        config = replace(self.config, page_size=1, retries=0, concurrency=0, timeout=timeout, pace=None)
         begin = time.perf_counter()
         pages = self._reader(config, ReadRequest())
         try:

@@ -63,7 +63,7 @@ class Wire:
         self._rate_limit = rate_limit
         self._clock = clock
         self._parts = urlsplit(config.base_url)
-        self._limit_key = config.rate_limit_key or str(self._parts.hostname)
+        self._limit_key = config.limit_key
         self._header = make_header(config)
         self._idle: list[Connection] = []
         self._under_way: set[Exchange] = set()
