@@ -26,6 +26,7 @@ Configure = Callable[..., io.StringIO]
 
 @pytest.fixture
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    structlog.contextvars.clear_contextvars()  # what another test's request has bound
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
     stream = io.StringIO()
