@@ -25,6 +25,8 @@ from config.values import (
     Email,
     HeaderText,
     HttpUrl,
+    Languages,
+    PropertyIds,
     RedisUrl,
     SecretKey,
     ShardedUrl,
@@ -102,6 +104,19 @@ class Settings(BaseSettings):
     enable_sync_scheduler: bool = True
     sync_interval_minutes: int = Field(60, ge=1, le=44_640)
 
+    # Cupid: the first values of what `sync_settings` and the schedule hold afterwards, and where its properties are
+    cupid_api_url: HttpUrl = "https://content-api.cupid.travel/v3.0"
+    cupid_api_key: HeaderText | None = None
+    cupid_property_ids: PropertyIds | None = None
+    cupid_property_ids_file: str | None = None
+    cupid_languages: Languages = ("fr", "es")
+    sync_interval: Duration = Field(43_200, ge=300, le=604_800)
+    sync_batch_size: int = Field(10, ge=1, le=100)
+    sync_max_concurrent: int = Field(5, ge=1, le=32)
+    sync_retry_attempts: int = Field(3, ge=0, le=10)
+    sync_enable_auto: bool = True
+    sync_rate_limit: int = Field(10, ge=1, le=100)
+
     # the engine
     full_refresh_interval: Duration | None = Field(None, description="each sync's own where unset")
     cursor_overlap: Duration = 300
@@ -120,7 +135,7 @@ class Settings(BaseSettings):
     run_slice: Duration = Field(60, description="a worker's run gives way after this long, where others wait")
     batch_records: int = Field(1_000, ge=1, le=50_000, description="records a transaction")
 
-    @field_validator("mock_api_url", "cliniko_api_url", "auth_jwks_url")
+    @field_validator("mock_api_url", "cliniko_api_url", "cupid_api_url", "auth_jwks_url")
     @classmethod
     def _check_plain_http(cls, value: str | None, others: ValidationInfo) -> str | None:
         parts = urlsplit(value or "")

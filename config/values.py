@@ -1,4 +1,4 @@
-"""The forms that settings take: durations, addresses, what travels in a header."""
+"""The forms that settings take: durations, addresses, lists, what travels in a header."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -122,6 +123,24 @@ def _email(value: str) -> str:
     return value
 
 
+def parse_property_ids(value: object) -> tuple[int, ...]:
+    """Ids apart by commas, blanks or lines, each once, sorted. Raises ValueError that names a wrong one."""
+    if isinstance(value, tuple):
+        return value
+    words = re.split(r"[\s,]+", str(value).strip(" ,\n\r\t"))
+    wrong = [word for word in words if not re.fullmatch(r"[1-9]\d{0,17}", word, re.ASCII)]
+    if wrong:
+        raise ValueError(f"must be ids of properties, such as 1641879,317597, and {wrong[0][:40]!r} is none")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _languages(value: object) -> tuple[str, ...]:
+    words = value if isinstance(value, tuple) else tuple(filter(None, re.split(r"[\s,]+", str(value).lower())))
+    if not all(re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", word, re.ASCII) for word in words):
+        raise ValueError("must be codes of languages such as fr,es, or none")
+    return tuple(dict.fromkeys(words))
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -131,3 +150,5 @@ Timezone = Annotated[str, AfterValidator(_timezone)]
 Duration = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
 HeaderText = Annotated[SecretStr, AfterValidator(_header_text)]
+PropertyIds = Annotated[tuple[int, ...], NoDecode, BeforeValidator(parse_property_ids)]
+Languages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_languages)]

@@ -72,3 +72,12 @@ def _from_epoch(value: float | str) -> datetime:
 def show_time(moment: datetime) -> str:
     """As the contract has times: RFC 3339 in UTC with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def show_duration(seconds: float) -> str:
+    """As `config.values.parse_duration` reads it: `45s`, `2h30m`, `24h`, `7d`; days from two on. Whole seconds."""
+    whole = max(0, round(seconds))
+    days = whole // 86_400 if whole >= 172_800 else 0
+    hours, rest = divmod(whole - days * 86_400, 3_600)
+    parts = ((days, "d"), (hours, "h"), (rest // 60, "m"), (rest % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"

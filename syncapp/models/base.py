@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Identity, MetaData, Text, text
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Identity, Integer, MetaData, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -49,3 +49,10 @@ class Synced(OfOrganization):
     is_mock: Mapped[bool] = mapped_column(Boolean, server_default=text("false"), sort_order=90)
     deleted_at: Mapped[datetime | None] = mapped_column(sort_order=90)
     row_hash: Mapped[int | None] = mapped_column(BigInteger, sort_order=99)
+
+
+class Versioned:
+    """Counts the real changes of a synced row: 1 when it is created, one up each time what the source says differs."""
+
+    data_version: Mapped[int] = mapped_column(Integer, server_default="1", sort_order=95)
+    last_updated: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=95)

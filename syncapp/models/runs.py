@@ -35,7 +35,8 @@ class Run(OfOrganization, Base):
 
     `waiting_since` is when it was accepted or last given back: its place in the line.
     `lease_token` goes up with every worker that takes the run: a worker whose token is no longer this one cannot write.
-    `replay_of` is the run whose failed records are read again, `retry_of` the run that this one goes on with.
+    `replay_of` is the run whose failed records are read again, `undo_of` the one whose changes are put back, `retry_of`
+    the run that this one goes on with. `id` numbers the runs, for readers who know no `sync_id`.
     `checkpoint` maps a stream to what an interrupted read needs to go on. `event_seq` numbers the run's events.
     """
 
@@ -61,6 +62,7 @@ class Run(OfOrganization, Base):
     allow_mass_delete: Mapped[bool] = mapped_column(server_default=text("false"))
     since: Mapped[datetime | None]
     replay_of: Mapped[str | None]
+    undo_of: Mapped[str | None]
     retry_of: Mapped[str | None]
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -89,6 +91,7 @@ class Run(OfOrganization, Base):
     lease_token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     lease_expires_at: Mapped[datetime | None]
     event_seq: Mapped[int] = mapped_column(Integer, server_default="0")
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
 
 
 class RunEvent(Base):
@@ -115,10 +118,17 @@ class RunKeys(Base):
 
 
 class RunChange(Base):
-    """What a run changed, or a dry run would change, row by row."""
+    """What a run changed, or a dry run would change, row by row.
+
+    `before` and `after` are objects by field (`address.city`, `rooms[12].max_adults`) with what differs. Of a row that
+    was created or removed the table itself has the content: both are empty, but for what a dry run would have created.
+    """
 
     __tablename__ = "run_changes"
-    __table_args__ = (Index("ix_run_changes_sync_id", "sync_id", "id"),)
+    __table_args__ = (
+        Index("ix_run_changes_sync_id", "sync_id", "id"),
+        Index("ix_run_changes_external_id", "external_id", "stream", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     sync_id: Mapped[str] = mapped_column(ForeignKey("sync_runs.sync_id", ondelete="CASCADE"))
@@ -127,6 +137,18 @@ class RunChange(Base):
     operation: Mapped[str]
     before: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     after: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class RecordMark(OfOrganization, Base):
+    """What a source wants to be told of a record when it is read again, such as the ETag of an answer."""
+
+    __tablename__ = "record_marks"
+
+    sync: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    mark: Mapped[Json] = mapped_column(JSONB)
 
 
 class StreamState(OfOrganization, Base):

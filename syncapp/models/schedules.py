@@ -1,10 +1,10 @@
-"""Schedules, and the processes that keep them."""
+"""Schedules and settings, and the processes that keep them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
@@ -36,6 +36,20 @@ class OrganizationSchedule(OfOrganization, Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     last_run_at: Mapped[datetime]
+
+
+class SettingValue(Base):
+    """A setting of a sync that can be changed while it runs. The view `sync_settings` shows those of the properties."""
+
+    __tablename__ = "sync_setting_values"
+    __table_args__ = (UniqueConstraint("sync", "setting_key"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(start=3), primary_key=True)  # the view numbers two itself
+    sync: Mapped[str]
+    setting_key: Mapped[str]
+    setting_value: Mapped[str]
+    description: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Process(Base):
