@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -43,6 +43,18 @@ class Every:
             raise ValueError("a schedule has either a cron line or an interval")
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A number of a sync's that can be changed while it runs; see `syncapp.sync_settings`. `first` is its first value,
+    from the environment."""
+
+    key: str
+    description: str
+    first: Callable[[Settings], int]
+    least: int
+    most: int
+
+
 FirstSchedule = Every | Callable[[Settings], Every]
 """A schedule's first value; where the environment has a say in it, what it says."""
 
@@ -56,7 +68,8 @@ class Policy:
     """How careful a sync is.
 
     A complete read deletes nothing when more than `guard_share` and more than `guard_rows` live rows would go, or more
-    than half and more than `guard_rows_small`. `mock_fallback` lets a run go on with marked mock records when the
+    than half and more than `guard_rows_small`. `record_changes` keeps what a run changed, field by field, so that it can be
+    seen and undone. `mock_fallback` lets a run go on with marked mock records when the
     source cannot be reached and MOCK_FALLBACK is on. A complete read is due every `full_refresh_interval`, where
     FULL_REFRESH_INTERVAL says nothing else.
     """
@@ -99,6 +112,9 @@ class Stream:
     table        the PostgreSQL table it lands in; the shortest form of `destination`
     destination  builds any other destination
     mock         builds a source of generated records, for `Policy.mock_fallback`
+    find         builds a source of the records with these keys, for replays of those that could not be read
+    page_is_batch  each page is a transaction of its own: where records are large
+    steady       records stay on their pages while they are read, so that nothing has to be looked for twice
     title        how progress names it
     weight       how many records it has beside the sync's other streams, until a run has shown it
     """
@@ -109,7 +125,10 @@ class Stream:
     table: Table | None = None
     destination: Callable[[SourceContext], Destination] | None = None
     mock: Callable[[SourceContext], Source] | None = None
+    find: Callable[[SourceContext, Sequence[str]], Source] | None = None
     incremental: bool = True
+    page_is_batch: bool = False
+    steady: bool = False
     title: str = ""
     weight: float = 1.0
 
@@ -126,6 +145,7 @@ class Sync:
     missing    lists the environment variables without which the sync is not configured
     provider   whose credentials each organization stores for a source of its own; None where there is one source, the
                default organization's, which no other's members may have read
+    settings   what of it can be changed while it runs
     due_mode   the mode that the schedule takes where a complete read is due; None takes the default all the same
     """
 
@@ -141,6 +161,7 @@ class Sync:
     queue: str = "sync"
     provider: str | None = None
     due_mode: str | None = None
+    settings: tuple[Setting, ...] = ()
 
     @property
     def default_mode(self) -> str:

@@ -1,0 +1,1 @@
+from syncapp.connectors.cupid.ids import followed_ids, missing_file
