@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from syncapp.connectors.rest import ApiKey, Basic, Bearer, RestConfig
+from syncapp.connectors.rest.header import make_header
 from syncapp.connectors.rest.links import link_header
-from syncapp.connectors.rest.wire import make_header
 from syncapp.demo.exchange import Answer, Request
 from syncapp.demo.server import DemoServer
 from syncapp.errors import InvalidData, RequestRejected, SyncError

@@ -89,7 +89,7 @@ def _parse_leniently(body: bytes, content_type: str) -> Json:
 
 
 def _no_json(messages: Messages, answer: Answer) -> Exception:
-    path, body = messages.config.path, answer.body.strip()
+    path, body = messages.about(answer.target).path, answer.body.strip()
     kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip()
     kind = messages.snippet(kind) or "a body without a content type"
     if not body:

@@ -21,6 +21,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 READ_BYTES = 256 * 1024
 MAX_HEAD = 256 * 1024
 GZIP, GZIP_BEGINS = 31, b"\x1f"  # zlib's word for it
+BODYLESS = frozenset({204, 304})
 NOT_IN_A_TARGET = re.compile(r"[^!-~]")
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -112,11 +113,11 @@ class Connection:
         return not poll.poll(0)
 
     def send(self, target: str, header: bytes) -> None:
-        """Asks for a path with its query. `header` is all behind the first line. Raises OSError."""
+        """Asks for a path with its query. `header` are the lines behind the first one. Raises OSError."""
         assert self.socket is not None  # noqa: S101  (for mypy: sent after `connect`)
         if NOT_IN_A_TARGET.search(target):
             target = quote(target, safe=PRINTABLE)
-        self.socket.sendall(b"GET %b HTTP/1.1\r\n%b" % (target.encode(), header))
+        self.socket.sendall(b"GET %b HTTP/1.1\r\n%b\r\n" % (target.encode(), header))
 
     def receive(self, limit: int, seconds: float) -> Received:
         """The answer, of at most `limit` bytes, all of it within so many seconds.
@@ -211,7 +212,8 @@ class _Answer:
         self._headed = self._status >= 200  # what comes before is a word in between
         self.keeps_alive = self._parser.should_keep_alive()
         length = self._fields.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._limit:
+        has_body = self._status not in BODYLESS  # a 304 may name the length that an answer would have
+        if has_body and length.isdecimal() and int(length) > self._limit:
             self._broken = BodyTooLarge()
         if self._fields.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}:
             self._unpacking = zlib.decompressobj(GZIP)

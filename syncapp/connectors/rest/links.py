@@ -41,11 +41,11 @@ def next_target(config: RestConfig, messages: Messages, current: str, link: str)
 def redirect_target(config: RestConfig, messages: Messages, current: str, location: str | None) -> str:
     """Path and query of a redirect. Raises RequestRejected where it leads to another host or off TLS, or nowhere."""
     if not location:
-        raise messages.rejected("REDIRECT_REFUSED", f"{config.path} redirects to nowhere")
+        raise messages.rejected("REDIRECT_REFUSED", f"{messages.path} redirects to nowhere")
     scheme = urlsplit(urljoin(config.base_url, location)).scheme
     target = _own_target(config, current, location)
     if target is None or scheme != urlsplit(config.base_url).scheme:
-        raise messages.rejected("REDIRECT_REFUSED", f"{config.path} redirects to another host or scheme; refused")
+        raise messages.rejected("REDIRECT_REFUSED", f"{messages.path} redirects to another host or scheme; refused")
     return target
 
 

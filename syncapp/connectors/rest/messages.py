@@ -15,6 +15,7 @@ from syncapp.connectors.rest.connection import NoAnswer, NotHttp, Unreachable
 from syncapp.errors import ConnectionFailed, CredentialsRefused, InvalidData, RateLimited, RequestRejected, SyncError
 
 SNIPPET = 80
+LONGEST_PATH = 200
 LONGEST_WAIT = 7 * 86_400.0
 WAIT_WHERE_NONE_IS_NAMED = 60.0
 EPOCH_BEGINS = 1_000_000_000  # a smaller number in a reset header counts seconds from now
@@ -65,10 +66,15 @@ def _number(text: str | None) -> float | None:
 
 
 class Messages:
-    """Makes the errors of one API."""
+    """Makes the errors of one API: of the resource that was asked for, or of what stands at another path."""
 
-    def __init__(self, config: RestConfig) -> None:
+    def __init__(self, config: RestConfig, path: str | None = None) -> None:
         self.config = config
+        self.path = config.path if path is None else path
+
+    def about(self, target: str) -> Messages:
+        """Those of what stands at a target: they name its path and never its query."""
+        return Messages(self.config, self.redact(target.partition("?")[0])[:LONGEST_PATH])
 
     def code(self, name: str) -> str:
         return f"{self.config.code_prefix}_{name}"
@@ -91,7 +97,7 @@ class Messages:
         return RequestRejected(self.redact(f"{self.config.name}: {message}"), error_code=self.code(code))
 
     def failed(self, code: str, message: str, retry_after: float | None = None) -> ConnectionFailed:
-        text = self.redact(f"Unable to read {self.config.path} of {self.config.name}: {message}")
+        text = self.redact(f"Unable to read {self.path} of {self.config.name}: {message}")
         return ConnectionFailed(text, error_code=self.code(code), retry_after=retry_after)
 
     def network(self, error: OSError) -> ConnectionFailed:
@@ -115,7 +121,7 @@ class Messages:
         """What an answer's status means; None for a good one."""
         if 200 <= status < 300:
             return None
-        where = f"{self.config.path} answered {status} {_phrase(status)}".rstrip()
+        where = f"{self.path} answered {status} {_phrase(status)}".rstrip()
         now = http_date(headers.get("Date")) or now  # the API's own clock, where it tells
         wait = retry_after(headers, now)
         used_up = any(headers.get(name) == "0" for name in REMAINING)
@@ -125,9 +131,7 @@ class Messages:
         if status == 401:
             return CredentialsRefused(f"{self.config.name} refused the credentials: {where}")
         if status == 403:
-            message = (
-                f"The credentials of {self.config.name} may not read {self.config.path}: it answered 403 Forbidden"
-            )
+            message = f"The credentials of {self.config.name} may not read {self.path}: it answered 403 Forbidden"
             return CredentialsRefused(message, error_code="PERMISSION_MISSING")
         if status in {408, 425}:
             return self.failed("TIMEOUT", where, retry_after=wait)

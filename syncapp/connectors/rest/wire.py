@@ -6,26 +6,27 @@ of this process nor a thread each. `close()` may be called from any thread and e
 
 from __future__ import annotations
 
-import contextlib
 import random
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from syncapp.connectors.rest.config import ApiKey, Basic, Bearer, RestConfig
+from syncapp.connectors.rest.config import ApiKey, RestConfig
 from syncapp.connectors.rest.connection import BodyTooLarge, Connection, NotUnpacked
+from syncapp.connectors.rest.header import Lines, encode, is_conditional, make_header, sendable
 from syncapp.connectors.rest.links import redirect_target
 from syncapp.connectors.rest.messages import Headers, Messages
 from syncapp.errors import ConnectionFailed, RateLimited, SyncError
-from syncapp.ports import Clock, RateLimit
+from syncapp.ports import Clock, Pace, RateLimit
 
 CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUTS = 4  # an answer that drips in may take so many timeouts in all
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
+NOT_MODIFIED = 304
 
 
 class Answer(NamedTuple):
@@ -37,9 +38,13 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """A request under way. `error` is what prevented it from being sent; it comes up when the answer is taken."""
+    """A request under way. `error` is what prevented it from being sent; it comes up when the answer is taken.
+
+    `headers` are the lines of its own that go along, also when it is repeated or redirected.
+    """
 
     target: str
+    headers: Lines = ()
     connection: Connection | None = None
     reused: bool = False
     error: OSError | None = None
@@ -55,12 +60,13 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
 
 
 class Wire:
+    """Raises ValueError where nobody would keep the pace."""
+
     def __init__(self, config: RestConfig, rate_limit: RateLimit | None, clock: Clock) -> None:
         self.config = config
         self.messages = Messages(config)
-        if config.pace is not None and rate_limit is None:
-            raise ValueError("a source with a pace needs a rate limit")
         self._rate_limit = rate_limit
+        self._check(config.pace)
         self._clock = clock
         self._parts = urlsplit(config.base_url)
         self._limit_key = config.limit_key
@@ -71,9 +77,19 @@ class Wire:
         self._stopped = threading.Event()
         self.repeats = 0  # requests that had to be sent again because something failed
 
-    def send(self, target: str, redirects: int = 0) -> Exchange:
-        """Sends a request. Raises RateLimited where the shared limit allows none; other failures wait for `receive`."""
-        exchange = Exchange(target, redirects=redirects)
+    def tune(self, *, retries: int | None = None, pace: Pace | None = None) -> None:
+        """Other settings for what is sent from now on; None leaves one as it is. Raises ValueError as the Wire does."""
+        self._check(pace)
+        retries = self.config.retries if retries is None else retries
+        self.config = replace(self.config, retries=retries, pace=pace or self.config.pace)
+
+    def send(self, target: str, redirects: int = 0, headers: Lines = ()) -> Exchange:
+        """Sends a request. Raises RateLimited where the shared limit allows none; other failures wait for `receive`.
+
+        `headers` are further lines of this request: `If-None-Match`, or `If-Modified-Since`. A value that cannot stand
+        in one is left out.
+        """
+        exchange = Exchange(target, sendable(headers), redirects=redirects)
         try:
             self._start(exchange)
         except OSError as error:
@@ -88,7 +104,10 @@ class Wire:
         return exchange
 
     def receive(self, exchange: Exchange) -> Answer:
-        """The answer, after as many attempts and redirects as are allowed. Raises what the answer means."""
+        """The answer, after as many attempts and redirects as are allowed. Raises what the answer means.
+
+        304, without a body, is an answer to a request that was conditional, and to no other.
+        """
         failures = 0
         while True:
             try:
@@ -96,19 +115,20 @@ class Wire:
                 if answer.status in REDIRECTS:
                     exchange = self._follow(exchange, answer)
                     continue
-                refusal = self.messages.status(answer.status, answer.headers, self._clock())
-                if refusal is None:
+                unchanged = answer.status == NOT_MODIFIED and is_conditional(exchange.headers)
+                refusal = self._about(exchange).status(answer.status, answer.headers, self._clock())
+                if unchanged or refusal is None:
                     return answer
             except OSError as error:
                 again = exchange.reused and isinstance(error, ConnectionError)
                 self.drop(exchange)
-                refusal = self._meaning(error)
+                refusal = self._meaning(exchange, error)
                 if again:  # an idle connection that the server had closed meanwhile: nothing failed
-                    exchange = self.send(exchange.target, exchange.redirects)
+                    exchange = self.send(exchange.target, exchange.redirects, exchange.headers)
                     continue
             self._back_off(refusal, failures)
             failures += 1
-            exchange = self.send(exchange.target, exchange.redirects)
+            exchange = self.send(exchange.target, exchange.redirects, exchange.headers)
 
     def close(self) -> None:
         """Ends every connection and every wait. Safe from any thread, more than once."""
@@ -118,6 +138,10 @@ class Wire:
                 if exchange.connection is not None:
                     exchange.connection.shut()
         self._close_idle()
+
+    def _check(self, pace: Pace | None) -> None:
+        if pace is not None and self._rate_limit is None:
+            raise ValueError("a source with a pace needs a rate limit")
 
     def _close_idle(self) -> None:
         with self._lock:
@@ -140,7 +164,7 @@ class Wire:
         with self._lock:
             self._under_way.add(exchange)
         self._check_stopped()
-        connection.send(self._signed(exchange.target), self._header)
+        connection.send(self._signed(exchange.target), self._header + encode(exchange.headers))
 
     def _await_permission(self) -> None:
         """The last thing before a request goes out, for what is held up afterwards would come out in a heap."""
@@ -155,21 +179,26 @@ class Wire:
             received = exchange.connection.receive(self.config.max_body_bytes, ANSWER_TIMEOUTS * self.config.timeout)
         except BodyTooLarge:
             self.drop(exchange)
-            raise self._too_large() from None
+            raise self._too_large(exchange) from None
         self._release(exchange)
         return Answer(*received, exchange.target)
 
     def _follow(self, exchange: Exchange, answer: Answer) -> Exchange:
+        messages = self._about(exchange)
         if exchange.redirects >= MAX_REDIRECTS:
-            raise self.messages.rejected("REDIRECT_REFUSED", f"{self.config.path} redirects without end")
-        target = redirect_target(self.config, self.messages, exchange.target, answer.headers.get("Location"))
-        return self.send(target, exchange.redirects + 1)
+            raise messages.rejected("REDIRECT_REFUSED", f"{messages.path} redirects without end")
+        target = redirect_target(self.config, messages, exchange.target, answer.headers.get("Location"))
+        return self.send(target, exchange.redirects + 1, exchange.headers)
 
-    def _meaning(self, error: OSError) -> SyncError:
+    def _about(self, exchange: Exchange) -> Messages:
+        return self.messages.about(exchange.target)
+
+    def _meaning(self, exchange: Exchange, error: OSError) -> SyncError:
         self._check_stopped()
+        messages = self._about(exchange)
         if isinstance(error, NotUnpacked):
-            return self.messages.invalid("NOT_JSON", f"{self.config.path} sent a body that cannot be unpacked")
-        return self.messages.network(error)
+            return messages.invalid("NOT_JSON", f"{messages.path} sent a body that cannot be unpacked")
+        return messages.network(error)
 
     def _back_off(self, refusal: SyncError, failures: int) -> None:
         """Waits before the next attempt. Raises `refusal` where there is none."""
@@ -204,9 +233,9 @@ class Wire:
     def stopped(self) -> ConnectionFailed:
         return self.messages.failed("READ_STOPPED", "reading was stopped")
 
-    def _too_large(self) -> SyncError:
-        bound = f"{self.config.max_body_bytes:,} bytes"
-        return self.messages.invalid("BODY_TOO_LARGE", f"{self.config.path} sent a body of more than {bound}")
+    def _too_large(self, exchange: Exchange) -> SyncError:
+        messages, bound = self._about(exchange), f"{self.config.max_body_bytes:,} bytes"
+        return messages.invalid("BODY_TOO_LARGE", f"{messages.path} sent a body of more than {bound}")
 
     def _release(self, exchange: Exchange) -> None:
         connection = exchange.connection
@@ -237,35 +266,3 @@ class Wire:
             mark = "&" if "?" in target else "?"
             return f"{target}{mark}{quote(auth.name, safe='')}={quote(auth.value.strip(), safe='')}"
         return target
-
-
-def make_header(config: RestConfig) -> bytes:
-    """All behind the first line of every request. Raises ValueError where a value would break out of its line."""
-    fields = {
-        "Host": _host(config.base_url),
-        "User-Agent": config.user_agent,
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip",
-    }
-    given = {name.lower() for name, _ in config.headers}
-    fields = {name: value for name, value in fields.items() if name.lower() not in given} | dict(config.headers)
-    match config.auth:
-        case Bearer(token=token, scheme=scheme):
-            fields["Authorization"] = f"{scheme} {token.strip()}"
-        case ApiKey(value=value, name=name, place="header"):
-            fields[name] = value.strip()
-        case Basic() as basic:
-            fields["Authorization"] = f"Basic {basic.pair}"
-    lines = [f"{name}: {value}" for name, value in fields.items()]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise ValueError("a header holds a line break")
-    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
-
-
-def _host(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    host = str(parts.hostname)
-    with contextlib.suppress(UnicodeError):  # which connecting says better
-        host = host.encode("idna").decode()
-    host = f"[{host}]" if ":" in host else host
-    return host if parts.port is None else f"{host}:{parts.port}"
