@@ -31,6 +31,12 @@ def start_demos(settings: Settings, home: Home, env: dict[str, str], start: Star
         env[PRACTICE_KEY] = f"{home.secret('demo-cliniko-key')}-au1"
         say(f"CLINIKO_API_URL is not set: a stand-in for Cliniko runs on port {port}")
         start("cliniko", programs.DEMO_CLINIKO, "--port", str(port))
+    if settings.cupid_api_key is None and "cupid_api_url" not in settings.model_fields_set:
+        port = home.port("demo-cupid")
+        env["CUPID_API_URL"] = f"http://127.0.0.1:{port}/v3.0"
+        env["CUPID_API_KEY"] = home.secret("demo-cupid-key")
+        say(f"CUPID_API_KEY is not set: a stand-in for Cupid runs on port {port}")
+        start("cupid", programs.DEMO_CUPID, "--port", str(port))
 
 
 def admit_practice(api: Api, env: dict[str, str], say: Callable[[str], Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ BEAT = (*CELERY, "beat", "--pidfile=")
 FLOWER = (*CELERY, "flower", "--conf=config/flower.py")
 DEMO = ("syncapp.demo.wellness",)
 DEMO_CLINIKO = ("syncapp.demo.cliniko", "--patients", "200", "--appointments", "600")
+DEMO_CUPID = ("syncapp.demo.cupid",)
 
 
 def module(argv: Sequence[str], env: Mapping[str, str], *more: str, pass_fds: Sequence[int] = ()) -> Command:

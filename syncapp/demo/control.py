@@ -22,7 +22,7 @@ def control(server: DemoServer, request: Request) -> Answer | None:
     POST /_faults                a `Fault` as an object, or a list of them, switched on
     DELETE /_faults              all switched off
     GET /_records/<resource>     the records as they stand
-    POST /_records/<resource>    a list replaces them; {"upsert": [...], "delete": [ids]} changes some, by `id`
+    POST /_records/<resource>    a list replaces them; {"upsert": [...], "delete": [keys]} changes some, by `server.key`
     GET, DELETE /_requests       the log of the requests, emptied
     """
     section, _, rest = request.path.lstrip("/").partition("/")
@@ -53,34 +53,34 @@ def _faults(server: DemoServer, request: Request) -> Answer:
 def _records(server: DemoServer, request: Request, resource: str) -> Answer:
     with server.lock:
         if request.method == "POST":
-            change_records(server.records, resource, orjson.loads(request.body))
+            change_records(server.records, resource, orjson.loads(request.body), server.key)
         if resource not in server.records:
             return Answer.json({"error": "not found"}, 404)
         return Answer.json(server.records[resource])
 
 
-def change_records(records: Records, resource: str, change: Any) -> None:
-    """Replaces a resource's records by a list, or changes some of them by their `id`. Raises KeyError, TypeError."""
+def change_records(records: Records, resource: str, change: Any, key: str = "id") -> None:
+    """Replaces a resource's records by a list, or changes some of them by their `key`. Raises KeyError, TypeError."""
     if isinstance(change, list):
         records[resource] = change
         return
     rows = records[resource]
-    places = {row["id"]: place for place, row in enumerate(rows) if isinstance(row, dict) and "id" in row}
+    places = {row[key]: place for place, row in enumerate(rows) if isinstance(row, dict) and key in row}
     for row in change.get("upsert", ()):
-        if row["id"] in places:
-            rows[places[row["id"]]] = row
+        if row[key] in places:
+            rows[places[row[key]]] = row
         else:
-            places[row["id"]] = len(rows)
+            places[row[key]] = len(rows)
             rows.append(row)
     gone = set(change.get("delete", ()))
     if gone:
-        rows[:] = [row for row in rows if not (isinstance(row, dict) and row.get("id") in gone)]
+        rows[:] = [row for row in rows if not (isinstance(row, dict) and row.get(key) in gone)]
 
 
 def _requests(server: DemoServer, request: Request) -> Answer:
     if request.method == "DELETE":
         server.requests.clear()
-    hidden = {"authorization"}
+    hidden = {"authorization", "x-api-key"}
     return Answer.json(
         [
             {

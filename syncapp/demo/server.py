@@ -37,6 +37,7 @@ class DemoServer:
     faults    what goes wrong; see `syncapp.demo.faults.Fault`
     requests  every request so far but those that steer the server, the latest 10,000
     app       answers requests; a `Listing` of `records` in `style` unless another is given
+    key       the field of a record by which the control routes find it
 
     >>> with DemoServer({"clients": [{"id": 1}]}, api_key="key") as upstream:
     ...     upstream.faults.add(Fault("status", path="/clients", page=2, status=500, times=1))
@@ -49,6 +50,7 @@ class DemoServer:
         style: str = "total",
         api_key: str | None = None,
         app: App | None = None,
+        key: str = "id",
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Clock = utc_now,
@@ -60,6 +62,7 @@ class DemoServer:
         self.lock = threading.RLock()
         self.stopped = threading.Event()
         self.clock = clock
+        self.key = key
         self.app = app or Listing(self.records, style=style, api_key=api_key)
         self.scheme = "https" if tls else "http"
         self._server = _Server((host, port), self, tls)
@@ -197,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         headers = {"Server": "demo", "Date": self.date_time_string()}
-        if answer.status != 204:
+        if answer.status not in {204, 304}:
             headers |= {"Content-Type": answer.content_type, "Content-Length": str(len(answer.body))}
         self.send_response_only(answer.status)
         for name, value in {**headers, **answer.headers}.items():

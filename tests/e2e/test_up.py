@@ -24,9 +24,9 @@ from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-SERVICES = {"web", "worker", "light", "beat", "flower", "demo", "cliniko", "postgres", "valkey"}
+SERVICES = {"web", "worker", "light", "beat", "flower", "demo", "cliniko", "cupid", "postgres", "valkey"}
 OURS = re.compile(
-    r"^(DATABASE_URL|POSTGRES_|REDIS_URL|MOCK_|SYNCAPP_|FLOWER_|PORT$|LOG_|WEB_|WORKER_|EXTERNAL_|CLINIKO_|AUTH_)"
+    r"^(DATABASE_URL|POSTGRES_|REDIS_URL|MOCK_|SYNCAPP_|FLOWER_|PORT$|LOG_|WEB_|WORKER_|EXTERNAL_|CLINIKO_|CUPID_|AUTH_)"
 )
 
 
@@ -164,6 +164,7 @@ def test_everything_runs_syncs_survives_kills_and_ends(up: Callable[..., Up]) ->
         ("flower",),
         ("wellness",),
         ("syncapp.demo.cliniko",),
+        ("syncapp.demo.cupid",),
         ("valkey-server",),
     ):
         victim = wait_for(lambda words=words: one.child(*words))
