@@ -20,7 +20,7 @@ Normalize = Callable[[Any], Row]
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a stream's source is built from."""
+    """What a stream's source is built from. In a `full_refresh` nothing that was read before is relied on."""
 
     settings: Settings
     organization_id: str
@@ -28,6 +28,7 @@ class SourceContext:
     clock: Clock
     rate_limit: RateLimit
     database: Database
+    full_refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ class Policy:
     """How careful a sync is.
 
     A complete read deletes nothing when more than `guard_share` and more than `guard_rows` live rows would go, or more
-    than half and more than `guard_rows_small`. `record_changes` keeps what a run changed, field by field, so that it can be
-    seen and undone. `mock_fallback` lets a run go on with marked mock records when the
-    source cannot be reached and MOCK_FALLBACK is on. A complete read is due every `full_refresh_interval`, where
-    FULL_REFRESH_INTERVAL says nothing else.
+    than half and more than `guard_rows_small`. `mock_fallback` lets a run go on with marked mock records when the
+    source cannot be reached and MOCK_FALLBACK is on. `record_changes` keeps what runs change, field by field, so that
+    it can be seen and undone. A complete read is due every `full_refresh_interval`, where FULL_REFRESH_INTERVAL says
+    nothing else.
     """
 
     guard_share: float = 0.20

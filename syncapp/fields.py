@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import tzinfo
+from math import isfinite
 from typing import Any
 
 from syncapp.errors import InvalidRecord
@@ -10,6 +12,7 @@ from syncapp.times import utc_text
 
 MAX_KEY = 255
 MAX_TEXT = 10_000
+NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 
 
 def read_key(record: Any, name: str = "id") -> str:
@@ -40,6 +43,41 @@ def read_text(record: dict[str, Any], name: str, key: str, *, longest: int = MAX
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise InvalidRecord(f"{name} is not a text but {type(value).__name__}", external_id=key)
+
+
+def read_integer(record: dict[str, Any], name: str, key: str) -> int | None:
+    """A whole number of at most 63 bits, also where it is written as a text or as 1.0."""
+    value = record.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise InvalidRecord(f"{name} is not a whole number", external_id=key)
+    return value
+
+
+def read_number(record: dict[str, Any], name: str, key: str) -> int | float | None:
+    """A finite number, also where it is written as a text."""
+    value = record.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        value = float(value)
+    if type(value) not in {int, float} or not isfinite(value):
+        raise InvalidRecord(f"{name} is not a number", external_id=key)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def read_boolean(record: dict[str, Any], name: str, key: str) -> bool | None:
+    value = record.get(name)
+    if value is None or value == "":
+        return None
+    if type(value) is not bool:
+        raise InvalidRecord(f"{name} is neither true nor false", external_id=key)
+    return value
 
 
 def read_time(value: Any, name: str, key: str, zone: tzinfo) -> str | None:

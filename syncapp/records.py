@@ -48,6 +48,7 @@ class Row(NamedTuple):
     cursor   the record's place in the source's order (RFC 3339 UTC, microseconds), None where it has none
     deleted  the source marks the record as removed
     related  rows of other tables that the record carries with it, by the reference's name
+    unchanged  the source says that the record is as it was when its mark was kept; it has no values then
     """
 
     key: str
@@ -55,6 +56,7 @@ class Row(NamedTuple):
     cursor: str | None = None
     deleted: bool = False
     related: Mapping[str, Row] | None = None
+    unchanged: bool = False
 
 
 class Failure(NamedTuple):
@@ -73,21 +75,29 @@ class Page(NamedTuple):
     position     JSON from which the source can go on after this page; None on the last page
     total        how many records the source says the whole read has, None where it does not say
     source_time  the source's own clock when it answered
+    failures     records that the source knows of and could not read
+    marks        by key, what the source wants to know of a record that it reads again (an ETag, say); kept with it
     """
 
     records: Sequence[Json]
     position: Json | None = None
     total: int | None = None
     source_time: datetime | None = None
+    failures: Sequence[Failure] = ()
+    marks: Mapping[str, Json] = {}
 
 
 class Change(NamedTuple):
-    """One row before and after. `before` is None for a created row, `after` None for a deleted one."""
+    """One row before and after: objects by field (`syncapp.comparison`) with what differs.
+
+    Both are None for a row that was created or deleted: the table has its content. A dry run tells that content: of
+    what it would create in `after`, of what it would delete in `before`.
+    """
 
     key: str
     operation: str  # created | updated | deleted
-    before: Mapping[str, Json] | None
-    after: Mapping[str, Json] | None
+    before: Mapping[str, Json] | None = None
+    after: Mapping[str, Json] | None = None
 
 
 @dataclass(slots=True)
@@ -122,6 +132,7 @@ class Batch:
 
     rows: dict[str, tuple[Row, Json]] = field(default_factory=dict)  # by key, with the record as it came
     failures: list[Failure] = field(default_factory=list)
+    marks: dict[str, Json] = field(default_factory=dict)  # by key
     duplicates: int = 0
     prepared: Any = None
     before_wait: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from syncapp.definition import Sync
 from syncapp.errors import NotFound
-from syncapp.syncs import cliniko, wellness
+from syncapp.syncs import cliniko, properties, wellness
 
 SYNCS: tuple[Sync, ...] = (
     wellness.CLIENTS,
     wellness.APPOINTMENTS,
     cliniko.CLINIKO,
+    properties.PROPERTIES,
 )
 
 

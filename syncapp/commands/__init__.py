@@ -1,7 +1,7 @@
 """What may be asked. Every command commits before it returns; callers dispatch afterwards."""
 
 from syncapp.commands.cleanup import clean_up
-from syncapp.commands.control import cancel_run, leave_to_sweep, replay_errors, retry_run
+from syncapp.commands.control import cancel_run, leave_to_sweep, replay_errors, retry_run, undo_run
 from syncapp.commands.credentials import (
     Connection,
     check_cliniko_key,
@@ -42,4 +42,5 @@ __all__ = [
     "store_cliniko_key",
     "trigger_run",
     "trigger_runs",
+    "undo_run",
 ]

@@ -1,4 +1,4 @@
-"""What may be asked of a run that is there: cancel, retry, replay."""
+"""What may be asked of a run that is there: cancel, retry, replay, undo."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from syncapp.db import Database, raw_connection
 from syncapp.engine.ending import cancellation, end_unheld_run
 from syncapp.engine.events import add_event
 from syncapp.errors import Conflict, MassDeleteRefused, NotFound
-from syncapp.models import DeadLetter, Run
+from syncapp.models import DeadLetter, Run, RunChange
 from syncapp.ports import Clock
 from syncapp.records import UNFINISHED, RunStatus, Trigger
+from syncapp.registry import find_sync
 from syncapp.scope import Scope
 
 UNSENT = "UPDATE sync_runs SET dispatched_at = NULL WHERE sync_id = %s AND status = 'starting' AND lease_token = 0"
@@ -103,7 +104,7 @@ def retry_run(
                 details={"sync_id": sync_id},
             )
         anew = _must_begin_anew(session, old)
-        request = replace(_request_like(old, actor), retry_of=sync_id, replay_of=old.replay_of)
+        request = replace(_request_like(old, actor), retry_of=sync_id, replay_of=old.replay_of, undo_of=old.undo_of)
         answer = _start(session, old.organization_id, settings, clock, request, f"Retry of {sync_id} started")
         for statement in () if anew else (GO_ON, COPY_KEYS):
             session.execute(statement, {"new": answer.sync_id, "old": sync_id})
@@ -134,6 +135,9 @@ def replay_errors(
                 "and replay what fails in that",
                 error_code="DRY_RUN_NOT_REPLAYABLE",
             )
+        if old.undo_of is not None:
+            message = f"{sync_id} undid a run: what it could not put back would not fit now either"
+            raise Conflict(message, error_code="UNDO_NOT_REPLAYABLE")
         if old.status in UNFINISHED:
             raise _in_flight(old)
         running = live_run(session, old.sync, old.organization_id)
@@ -143,6 +147,51 @@ def replay_errors(
         request = replace(_request_like(old, actor), replay_of=sync_id)
         answer = _start(session, old.organization_id, settings, clock, request, message)
         return _finish(session, idempotency, answer)
+
+
+def undo_run(
+    db: Database,
+    scope: Scope,
+    settings: Settings,
+    clock: Clock,
+    sync_id: str,
+    actor: Actor | None = None,
+    idempotency: Idempotency | None = None,
+) -> Triggered:
+    """A new run that puts back what an earlier one changed, where nobody has changed the same since.
+
+    An undo of it that is in flight is the answer itself. Raises Conflict (a dry run, not ended, nothing that could be
+    undone, undone already, another run in flight), and as `trigger_run` does.
+    """
+    with db.session(scope) as session:
+        old = _locked(session, sync_id)
+        if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
+            return earlier
+        if old.status in UNFINISHED:
+            raise _in_flight(old)
+        running = live_run(session, old.sync, old.organization_id)
+        if running is not None and running.undo_of == sync_id:
+            return _finish(session, idempotency, answer_in_flight(running, clock, f"An undo of {sync_id}"))
+        message = f"Undo of {_count_changes(session, old)} of {sync_id} started"
+        request = RunRequest(old.sync, old.mode, undo_of=sync_id, actor=actor)
+        answer = _start(session, old.organization_id, settings, clock, request, message)
+        return _finish(session, idempotency, answer)
+
+
+def _count_changes(session: Session, old: Run) -> str:
+    """`3 changes`. Raises Conflict where there is none to put back."""
+    if old.dry_run:
+        raise Conflict("A dry run changed nothing", error_code="DRY_RUN_NOT_UNDOABLE")
+    done = select(Run.sync_id).where(Run.undo_of == old.sync_id, Run.status == RunStatus.COMPLETED)
+    undone = session.execute(done.limit(1)).scalar()
+    if undone is not None:
+        raise Conflict("The run was undone already", error_code="ALREADY_UNDONE", details={"sync_id": undone})
+    if not find_sync(old.sync).policy.record_changes:
+        raise Conflict(f"Runs of {old.sync} keep no changes, so none can be undone", error_code="CHANGES_NOT_KEPT")
+    found = session.execute(select(func.count()).where(RunChange.sync_id == old.sync_id)).scalar_one()
+    if not found:
+        raise Conflict("The run changed nothing", error_code="NOTHING_TO_UNDO")
+    return _number(found, "change")
 
 
 def _must_begin_anew(session: Session, old: Run) -> bool:
@@ -163,18 +212,18 @@ def _count_replayable(session: Session, sync_id: str) -> str:
     whole = func.count().filter(DeadLetter.replayable)
     found, altered = session.execute(select(whole, func.count() - whole).where(*waiting)).one()
     if found:
-        return _records(found)
+        return _number(found, "failed record")
     message = "The run has no failed records to replay"
     if altered:
         message += (
-            f": {_records(altered)} could only be stored altered (NUL, half characters, or too long); "
+            f": {_number(altered, 'failed record')} could only be stored altered (NUL, half characters, or too long); "
             "a full refresh reads them again"
         )
     raise Conflict(message, error_code="NOTHING_TO_REPLAY", details={"sync_id": sync_id} if altered else None)
 
 
-def _records(count: int) -> str:
-    return f"{count:,} failed record" + ("" if count == 1 else "s")
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _locked(session: Session, sync_id: str) -> Run:

@@ -14,12 +14,14 @@ from syncapp.definition import Reads, Sync
 from syncapp.errors import ValidationFailed
 from syncapp.records import Trigger
 
+NOTEWORTHY = ("full_refresh", "dry_run", "force", "allow_mass_delete", "since", "undo_of")
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What somebody asks for. `since` reads from there instead of the cursor; `force` asks even where the schedule is
-    disabled or the circuit open; `retry_of` and `replay_of` name the run that it goes on with, or whose failed records
-    it tries again. `actor` is nobody where it is the clock that asks."""
+    disabled or the circuit open; `retry_of`, `replay_of` and `undo_of` name the run that it goes on with, whose failed
+    records it tries again, or whose changes it puts back. `actor` is nobody where it is the clock that asks."""
 
     sync: str
     mode: str | None = None
@@ -32,11 +34,12 @@ class RunRequest:
     actor: Actor | None = None
     retry_of: str | None = None
     replay_of: str | None = None
+    undo_of: str | None = None
 
     @property
     def asks_nobody(self) -> bool:
-        """A replay does not ask the source: neither its circuit nor its credentials matter."""
-        return self.replay_of is not None
+        """A replay or an undo does not ask the source: neither its circuit nor its credentials matter."""
+        return self.replay_of is not None or self.undo_of is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,6 @@ def check_read(sync: Sync, request: RunRequest, mode: str) -> None:
 
 def show_request(request: RunRequest, mode: str) -> str:
     """What the audit trail tells of a request."""
-    more = {name: getattr(request, name) for name in ("full_refresh", "dry_run", "force", "allow_mass_delete", "since")}
+    more = {name: getattr(request, name) for name in NOTEWORTHY}
     told = {name: value for name, value in more.items() if value}
     return orjson.dumps({"sync": request.sync, "mode": mode, "trigger": request.trigger.value} | told).decode()

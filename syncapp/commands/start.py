@@ -44,10 +44,10 @@ WITH state AS (
     FROM organizations WHERE id = %(organization_id)s FOR SHARE
 ), created AS (
     INSERT INTO sync_runs (sync_id, sync, organization_id, mode, trigger, full_refresh, dry_run, since, force,
-        allow_mass_delete, request_id, retry_of, replay_of, dispatched_at)
+        allow_mass_delete, request_id, retry_of, replay_of, undo_of, dispatched_at)
     SELECT %(sync_id)s, %(sync)s, %(organization_id)s, %(mode)s, %(trigger)s, %(full_refresh)s, %(dry_run)s,
         %(since)s::timestamptz, %(force)s, %(allow_mass_delete)s, %(request_id)s, %(retry_of)s, %(replay_of)s,
-        now()
+        %(undo_of)s, now()
     FROM state
     WHERE active AND (disabled IS NOT TRUE OR %(ignores_switch)s)
         AND (%(asks_nobody)s OR admitted AND (wait IS NULL OR %(force)s))
@@ -152,7 +152,7 @@ def start_run(
         return begun
     asked = (request.mode or find_sync(request.sync).default_mode, request.allow_mass_delete, request.since)
     differs = asked != (begun.mode, begun.allow_mass_delete, begun.since)
-    if differs or (request.full_refresh and not begun.full_refresh) or begun.replay_of is not None:
+    if differs or (request.full_refresh and not begun.full_refresh) or begun.replay_of or begun.undo_of:
         raise Conflict(
             f"Another run of {request.sync} is in flight and was asked for something else",
             error_code="RUN_IN_FLIGHT",
@@ -199,6 +199,7 @@ def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Ma
         "asked": show_request(request, mode),
         "retry_of": request.retry_of,
         "replay_of": request.replay_of,
+        "undo_of": request.undo_of,
         "asks_nobody": request.asks_nobody,
         "ignores_switch": _ignores_switch(sync, request),
         "provider": sync.provider,
@@ -206,8 +207,11 @@ def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Ma
 
 
 def _ignores_switch(sync: Sync, request: RunRequest) -> bool:
-    """Where each organization has a source of its own, the schedule's switch is for all of them, and for the clock."""
-    return request.force or request.dry_run or sync.provider is not None
+    """Where each organization has a source of its own, the schedule's switch is for all of them, and for the clock.
+
+    Who undoes a run has often switched the sync off before.
+    """
+    return request.force or request.dry_run or sync.provider is not None or request.undo_of is not None
 
 
 def _check_allowed(sync: Sync, request: RunRequest, attempt: Attempt) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from syncapp.definition import Normalize
 from syncapp.errors import InvalidRecord, TransientError
-from syncapp.records import Batch, Failure, Json, Page
+from syncapp.records import Batch, Failure, Page
 
 # What a normalizer raises on a record that its author did not foresee: that one is bad, the run goes on.
 MISUNDERSTOOD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -34,9 +34,11 @@ class Collector:
     batch: Batch = field(default_factory=Batch)
     cursor: str | None = None
 
-    def add(self, records: list[Json] | tuple[Json, ...]) -> None:
+    def add(self, page: Page) -> None:
+        self.batch.failures.extend(page.failures)
+        self.batch.marks.update(page.marks)
         rows, normalize = self.batch.rows, self.normalize
-        for record in records:
+        for record in page.records:
             try:
                 row = normalize(record)
             except InvalidRecord as error:
@@ -75,7 +77,7 @@ def collect(
 
     try:
         for page in pages:
-            collector.add(page.records)  # type: ignore[arg-type]
+            collector.add(page)
             count += 1
             last = page.position is None
             if last or len(collector.batch) >= size or time.monotonic() - began > MAX_SECONDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -48,6 +48,13 @@ CHANGE = """
 INSERT INTO run_changes (sync_id, stream, external_id, operation, before, after)
 VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb)"""
 
+MARK = """
+INSERT INTO record_marks AS m (sync, organization_id, stream, external_id, mark)
+SELECT %(sync)s, %(organization)s, %(stream)s, key, mark
+FROM unnest(%(keys)s::text[], %(marks)s::text[]::jsonb[]) AS given(key, mark)
+ON CONFLICT (sync, organization_id, stream, external_id) DO UPDATE SET mark = excluded.mark
+WHERE m.mark IS DISTINCT FROM excluded.mark"""
+
 MAX_RECORD = 262_144
 CHANGES_AT_ONCE = 1_000
 
@@ -75,16 +82,33 @@ def count_values(counts: Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in names}
 
 
-def keep_failures(connection: Connection, lease: Lease, stream: str, failures: Sequence[Failure]) -> None:
+def keep_failures(
+    connection: Connection, lease: Lease, stream: str, failures: Sequence[Failure], *, replayable: bool | None
+) -> None:
+    """`replayable` is None where those are whose stored copy is what the source sent, and else the same for all."""
     organization = lease.run["organization_id"]
+    kept = [(failure, *storable(failure.record)) for failure in failures]
     with connection.cursor() as cursor:
         cursor.executemany(
             DEAD_LETTER,
             [
-                (organization, lease.sync_id, stream, _plain(f.key), f.error_type, f.message, *storable(f.record))
-                for f in failures
+                (
+                    *(organization, lease.sync_id, stream, _plain(f.key), f.error_type, f.message, record),
+                    intact if replayable is None else replayable and f.key is not None,
+                )
+                for f, record, intact in kept
             ],
         )
+
+
+def keep_marks(
+    connection: Connection, lease: Lease, stream: str, marks: Mapping[str, Json], failures: Sequence[Failure]
+) -> None:
+    """What the source wants to know of these records when it reads them again; of those that failed, nothing."""
+    failed = {failure.key for failure in failures}
+    kept = {key: orjson.dumps(mark).decode() for key, mark in sorted(marks.items()) if key not in failed}
+    values = {"stream": stream, "keys": [*kept], "marks": [*kept.values()]}
+    connection.execute(MARK, {"sync": lease.run["sync"], "organization": lease.run["organization_id"]} | values)
 
 
 def keep_changes(connection: Connection, lease: Lease, stream: str, changes: Iterable[Change]) -> None:

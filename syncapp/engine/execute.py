@@ -17,7 +17,8 @@ from syncapp.engine.outcome import Cancelled, Released, Yielded
 from syncapp.engine.runtime import Runtime
 from syncapp.engine.state import keep_state, read_sizes
 from syncapp.engine.steps import Progress, Step
-from syncapp.engine.stream import StreamRun, Work
+from syncapp.engine.stream import StreamRun
+from syncapp.engine.work import Work
 from syncapp.errors import (
     ConnectionFailed,
     CredentialsRefused,
@@ -90,6 +91,8 @@ def _run_streams(lease: Lease, runtime: Runtime) -> Work:
     sync = runtime.find_sync(lease.run["sync"])
     sync.check_configured(runtime.settings)
     streams = sync.streams_of(lease.run["mode"])
+    if lease.run["undo_of"]:
+        streams = streams[::-1]
     steps = _steps(lease, streams)
     work = Work(runtime, lease, sync, steps, source=lease.run["source"])
     for stream, step in zip(streams, steps, strict=True):
@@ -132,7 +135,7 @@ def _may_mock(work: Work, stream: Stream, step: Step) -> bool:
     run = work.lease.run
     allowed = work.sync.policy.mock_fallback and work.runtime.settings.mock_fallback and stream.mock is not None
     began = step.pages or run["checkpoint"].get(stream.name)
-    return allowed and not (began or run["dry_run"] or run["replay_of"])
+    return allowed and not (began or run["dry_run"] or work.repairs)
 
 
 def _retry_later(lease: Lease, runtime: Runtime, error: TransientError) -> str:
@@ -151,8 +154,8 @@ def _complete(lease: Lease, work: Work) -> str:
 
     def end(connection: psycopg.Connection[Any]) -> None:
         if not run["dry_run"]:
-            keep_state(connection, lease, work.sync, work.finished)
-            if work.source == "live" and not run["replay_of"]:  # a replay asks nothing of the source
+            keep_state(connection, lease, work.sync, [] if work.repairs else work.finished)
+            if work.source == "live" and not work.repairs:  # of which the source is asked nothing, or little
                 note_reached(connection, run["sync"], run["organization_id"])
         lease.end(connection, RunStatus.COMPLETED)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from syncapp.db import Database
-from syncapp.ports import ReadRequest
+from syncapp.ports import ReadRequest, Source
 from syncapp.records import Page
 
 PAGE = 500
+FOUND_AT_ONCE = 10
 WAITING = """
-SELECT id, record FROM dead_letters
+SELECT id, external_id, record FROM dead_letters
 WHERE sync_id = %s AND stream = %s AND replayable AND replayed_at IS NULL AND id > %s ORDER BY id LIMIT %s"""
 REPLAYED = """
 UPDATE dead_letters SET replayed_at = now()
@@ -20,18 +21,36 @@ WHERE sync_id = %(replay_of)s AND stream = %(stream)s AND replayable AND replaye
 class DeadLetterSource:
     """The records of a run that failed and were not replayed since, oldest first. A position is the last id read.
 
-    Those whose stored copy is not what the source sent are left out: they would be written as they never were.
+    Those whose stored copy is not what the source sent are left out: they would be written as they never were. Where
+    the stream's source can `find` records by their keys, it is asked for them instead.
     """
 
-    def __init__(self, database: Database, sync_id: str, stream: str) -> None:
-        self._database, self._sync_id, self._stream = database, sync_id, stream
+    def __init__(
+        self, database: Database, sync_id: str, stream: str, find: Callable[[Sequence[str]], Source] | None = None
+    ) -> None:
+        self._database, self._sync_id, self._stream, self._find = database, sync_id, stream, find
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         last = int(request.position or 0)
+        size = PAGE if self._find is None else FOUND_AT_ONCE
         while True:
             with self._database.connection() as connection:
-                found = connection.execute(WAITING, (self._sync_id, self._stream, last, PAGE)).fetchall()
+                found = connection.execute(WAITING, (self._sync_id, self._stream, last, size)).fetchall()
             if not found:
                 return
             last = found[-1][0]
-            yield Page([record for _, record in found], position=last)
+            if self._find is None:
+                yield Page([record for _, _, record in found], position=last)
+            else:
+                yield _together(self._find([key for _, key, _ in found]), last)
+
+
+def _together(source: Source, position: int) -> Page:
+    """What the source has of a few records, as one page."""
+    pages = list(source.read(ReadRequest()))
+    return Page(
+        [record for page in pages for record in page.records],
+        position=position,
+        failures=[failure for page in pages for failure in page.failures],
+        marks={key: mark for page in pages for key, mark in page.marks.items()},
+    )

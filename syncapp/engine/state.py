@@ -27,7 +27,7 @@ SIZES = """
 SELECT step ->> 'name', 1 + greatest((step ->> 'total')::float, (step ->> 'records_processed')::float) FROM (
     SELECT steps FROM sync_runs
     WHERE sync = %(sync)s AND organization_id = %(organization_id)s AND mode = %(mode)s
-      AND status = 'completed' AND NOT dry_run AND replay_of IS NULL
+      AND status = 'completed' AND NOT dry_run AND replay_of IS NULL AND undo_of IS NULL
     ORDER BY created_at DESC LIMIT 1
 ) last, jsonb_array_elements(steps) step"""
 FORGET = """
@@ -76,7 +76,7 @@ def keep_state(
     key = {"sync": run["sync"], "organization_id": run["organization_id"]}
     partly = run["since"] is not None or sync.mode_of(run["mode"]).reads is Reads.SELECTION
     for stream, progress in streams:
-        if not progress.done or progress.shortfall() or partly or run["replay_of"]:
+        if not progress.done or progress.shortfall() or partly:
             continue
         values = {
             "stream": stream,

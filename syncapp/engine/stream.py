@@ -2,67 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import orjson
 
-from syncapp.definition import SourceContext, Stream, Sync
+from syncapp.definition import Normalize, Stream
 from syncapp.engine import commit
 from syncapp.engine.collect import Collected, collect, end_wait
 from syncapp.engine.deletion import check_deletion
 from syncapp.engine.keys import batch_keys, count_keys, keep_unseen
-from syncapp.engine.lease import Lease, LeaseLost
-from syncapp.engine.outcome import Cancelled, Released, Yielded
+from syncapp.engine.outcome import Yielded
 from syncapp.engine.readahead import ReadAhead
 from syncapp.engine.replay import REPLAYED, DeadLetterSource
-from syncapp.engine.runtime import Runtime
 from syncapp.engine.state import choose_read
 from syncapp.engine.steps import Progress, Step
+from syncapp.engine.undo import ChangeSource, as_change
+from syncapp.engine.work import Work
 from syncapp.merge.destination import TableDestination
 from syncapp.merge.encode import array_text
 from syncapp.ports import Destination, ReadRequest, Source, WriteContext
 from syncapp.records import Applied, Batch
 from syncapp.times import show_time
-
-
-@dataclass(slots=True)
-class Work:
-    """A run in this process's hands, with all that its streams share."""
-
-    runtime: Runtime
-    lease: Lease
-    sync: Sync
-    steps: list[Step]
-    source: str = "live"
-    finished: list[tuple[str, Progress]] = field(default_factory=list)
-
-    def check(self) -> None:
-        """Between pages: raises what ends the run here."""
-        if self.lease.lost.is_set():
-            raise LeaseLost(self.lease.sync_id)
-        if self.lease.cancelled.is_set():
-            raise Cancelled
-        if self.runtime.stop():
-            raise Released
-
-    def find_step(self, name: str) -> Step:
-        """As it is now: each batch puts another one in its place."""
-        return next(step for step in self.steps if step.name == name)
-
-    @property
-    def context(self) -> SourceContext:
-        run, runtime = self.lease.run, self.runtime
-        return SourceContext(
-            settings=runtime.settings,
-            organization_id=run["organization_id"],
-            mode=run["mode"],
-            clock=runtime.clock,
-            rate_limit=runtime.rate_limit,
-            database=runtime.database,
-        )
 
 
 class StreamRun:
@@ -75,6 +38,7 @@ class StreamRun:
         self.progress = Progress.from_json(saved) if saved else Progress()
         self.title = stream.title or stream.name
         self.replay_of: str | None = self.lease.run["replay_of"]
+        self.undo_of: str | None = self.lease.run["undo_of"]
         self.destination = self._destination()
 
     def run(self) -> Progress:
@@ -97,12 +61,12 @@ class StreamRun:
 
     def _read(self) -> None:
         request = ReadRequest(self.progress.since, self.progress.position)
-        normalize = self.stream.normalize(self.work.context)
         pages = self._source().read(request)
         # Of a second look nearly nothing is written: what is can be prepared then.
-        look = self.progress.looking_again
-        prepare = no_preparation if look else partial(self.destination.prepare, mock=self.mock)
-        batches = collect(pages, normalize, self.work.runtime.settings.batch_records, prepare)
+        unprepared = self.progress.looking_again or self.undo_of
+        prepare = no_preparation if unprepared else partial(self.destination.prepare, mock=self.mock)
+        size = 1 if self.stream.page_is_batch else self.work.runtime.settings.batch_records
+        batches = collect(pages, self._normalize(), size, prepare)
         with ReadAhead(batches, self.work.check, stop=lambda: end_wait(pages)) as ahead:
             for collected in ahead:
                 collected.batch.before_wait = ahead.go_on
@@ -115,7 +79,7 @@ class StreamRun:
             raise Yielded
 
     def _count(self) -> None:
-        if not (self.mock or self.replay_of):
+        if not (self.mock or self.work.repairs):
             count = partial(count_keys, context=self._context(self.progress.number))
             self.progress.distinct = self.lease.in_transaction(count)
 
@@ -123,7 +87,8 @@ class StreamRun:
         """Before anything is deleted, a read of several pages is done a second time: a record that moved from page to
         page while the first one went on is there the second time. Raises MassDeleteRefused."""
         progress = self.progress
-        if not progress.complete or progress.looking_again or progress.pages == 1 or progress.doubt():
+        once = self.stream.steady or progress.pages == 1
+        if not progress.complete or progress.looking_again or once or progress.doubt():
             return False
         check = partial(self._check_missing, context=self._context(progress.number))
         return self.lease.in_transaction(check) > 0
@@ -131,16 +96,22 @@ class StreamRun:
     def _begin(self) -> None:
         """Decides what is read: everything, or what changed since the cursor."""
         self.progress.read_started = self.lease.taken_at.isoformat()
-        if not (self.replay_of or self.mock):
+        if not (self.work.repairs or self.mock):
             work = self.work
             choose = partial(
                 choose_read, lease=self.lease, sync=work.sync, stream=self.stream, settings=work.runtime.settings
             )
             self.progress.since, self.progress.complete = self.lease.in_transaction(choose)
 
+    def _normalize(self) -> Normalize:
+        return as_change if self.undo_of else self.stream.normalize(self.work.context)
+
     def _source(self) -> Source:
+        if self.undo_of:
+            return ChangeSource(self.lease.database, self.undo_of, self.stream.name)
         if self.replay_of:
-            return DeadLetterSource(self.lease.database, self.replay_of, self.stream.name)
+            find = self.stream.find and partial(self.stream.find, self.work.context)
+            return DeadLetterSource(self.lease.database, self.replay_of, self.stream.name, find)
         if self.mock:
             assert self.stream.mock is not None  # noqa: S101  (the caller asked whether there is one)
             return self.stream.mock(self.work.context)
@@ -182,7 +153,7 @@ class StreamRun:
             progress.note_page(page)
         progress.keyless += sum(failure.key is None for failure in batch.failures)
         step = replace(self.step, pages=self.step.pages + collected.pages)
-        keys = [] if self.mock or self.replay_of else batch_keys(batch)
+        keys = [] if self.mock or self.work.repairs else batch_keys(batch)
         early: Applied | None = None
         if progress.looking_again and not batch:
             early = Applied()
@@ -190,18 +161,25 @@ class StreamRun:
             early = self._apply_outside(context, batch)
 
         def work(connection: commit.Connection) -> Step:
-            applied = early or self.destination.apply(connection, context, batch)
+            applied = early or self._apply(connection, context, batch)
             if self.replay_of:
                 last = {"stream": self.stream.name, "last": page.position or 0}
                 connection.execute(REPLAYED, {"replay_of": self.replay_of} | last)
+            if batch.marks and not context.dry_run:
+                commit.keep_marks(connection, self.lease, self.stream.name, batch.marks, applied.failures)
             return self._checkpoint(connection, progress, step, applied, keys)
 
         self._done(commit.commit_once(self.lease, work), progress)
 
+    def _apply(self, connection: commit.Connection | None, context: WriteContext, batch: Batch) -> Applied:
+        if self.undo_of:
+            return self.destination.undo(connection, context, [record for _, record in batch.rows.values()])
+        return self.destination.apply(connection, context, batch)
+
     def _apply_outside(self, context: WriteContext, batch: Batch) -> Applied:
         """Writes to a destination that PostgreSQL's transaction does not reach: the lease is checked first."""
         self.lease.beat()
-        return self.destination.apply(None, context, batch)
+        return self._apply(None, context, batch)
 
     def _done(self, step: Step, progress: Progress) -> None:
         self.work.steps[self.work.steps.index(self.step)] = step
@@ -212,7 +190,8 @@ class StreamRun:
     ) -> Step:
         """Keeps what a batch has come to, in its transaction; the step with its counts."""
         if applied.failures:
-            commit.keep_failures(connection, self.lease, self.stream.name, applied.failures)
+            again = False if self.undo_of else True if self.stream.find else None
+            commit.keep_failures(connection, self.lease, self.stream.name, applied.failures, replayable=again)
         commit.keep_changes(connection, self.lease, self.stream.name, applied.changes)
         step = replace(step, counts=step.counts + applied.counts, total=progress.total)
         steps = [step if one.name == step.name else one for one in self.work.steps]
@@ -260,7 +239,7 @@ class StreamRun:
     def _remove(self, connection: commit.Connection | None, context: WriteContext, missing: bool) -> Applied:
         """What vanished, and what a mock read had left."""
         applied = self.destination.delete_missing(connection, context) if missing else Applied()
-        if self.work.sync.policy.mock_fallback and not (self.mock or self.replay_of or context.dry_run):
+        if self.work.sync.policy.mock_fallback and not (self.mock or self.work.repairs or context.dry_run):
             self.destination.delete_mocks(connection, context)
         return applied
 

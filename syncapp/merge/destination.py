@@ -11,6 +11,7 @@ from syncapp.errors import InvalidRecord
 from syncapp.merge.encode import Encoded, Hashed, array_text, encode_line, hash_row, hash_salt, have_right_types
 from syncapp.merge.statements import Statements
 from syncapp.merge.table import Table
+from syncapp.merge.undo import put_back
 from syncapp.merge.write import SAVEPOINT, Writer
 from syncapp.ports import WriteContext
 from syncapp.records import Applied, Batch, Change, Counts, Failure, Json
@@ -22,7 +23,7 @@ Connection = psycopg.Connection[Any]
 
 
 class Prepared(NamedTuple):
-    """A batch sorted: hashes by key, keys marked as removed, what cannot be written.
+    """A batch sorted: hashes by key, keys marked as removed, what cannot be written. Unchanged records are in neither.
 
     `new` has the lines of all rows where it is likely that none of them is there.
     """
@@ -56,7 +57,7 @@ class TableDestination:
                     failures.append(Failure(None, InvalidRecord.error_type, "its id cannot be a key", record))
                 elif row.deleted:
                     removed.append(key)
-                else:
+                elif not row.unchanged:
                     live[key] = hash_row(table, row, salt)
             except InvalidRecord as error:
                 failures.append(Failure(key, error.error_type, error.message, record))
@@ -130,7 +131,7 @@ class TableDestination:
             return 0
         parameters = {"organization": context.organization_id, "keys": keys}
         if context.dry_run or context.record_changes:
-            live = connection.execute(self.sql.list_live, parameters)
+            live = connection.execute(self.sql.list_live(content=context.dry_run), parameters)
             changes = [Change(key, "deleted", before, None) for key, before in live]
             applied.changes = [*applied.changes, *changes]
             if context.dry_run:
@@ -157,7 +158,7 @@ class TableDestination:
             # It is opened here, so that it shows the rows as they were, and read when they have left.
             listed = connection.cursor("missing")
             listed.itersize = LISTED_AT_ONCE
-            applied.changes = _deletions(listed.execute(self.sql.list_missing, parameters))
+            applied.changes = _deletions(listed.execute(self.sql.list_missing(content=context.dry_run), parameters))
         if context.dry_run:
             applied.counts.deleted = self.count_missing(connection, context)[0]
         else:
@@ -167,6 +168,11 @@ class TableDestination:
     def delete_mocks(self, connection: Connection | None, context: WriteContext) -> int:
         assert connection is not None  # noqa: S101
         return connection.execute(self.sql.delete_mocks, {"organization": context.organization_id}).rowcount
+
+    def undo(self, connection: Connection | None, context: WriteContext, changes: Sequence[Json]) -> Applied:
+        """See `syncapp.merge.undo`."""
+        assert connection is not None  # noqa: S101
+        return put_back(self.sql, connection, context, changes)
 
     def _read(self, context: WriteContext) -> dict[str, Json]:
         return {

@@ -18,7 +18,6 @@ from syncapp.merge.table import ColumnKind, Table
 from syncapp.records import Row
 
 COPY_FORMAT = r"""FORMAT csv, QUOTE '"', ESCAPE '\', NULL 'null'"""
-MAX_LINE = 1_048_576
 HALF, SIGN = 2**63, 2**64  # PostgreSQL's bigint has a sign
 
 
@@ -35,7 +34,7 @@ def hash_row(table: Table, row: Row, salt: int) -> Hashed:
     Raises InvalidRecord for a part of what PostgreSQL cannot hold; the rest is found by `encode_line`: a row that was
     never written has no hash to be equal to.
     """
-    key, values, _, _, related = row
+    key, values, related = row.key, row.values, row.related
     try:
         data = hashed = orjson.dumps((key, *(_cells(table, values) if table.trees else values)))
         if related:
@@ -77,12 +76,12 @@ def have_right_types(table: Table, rows: Sequence[tuple[Any, ...]]) -> bool:
 def encode_line(table: Table, key: str, values: tuple[Any, ...], line: bytes = b"") -> bytes:
     """The line of a row: as JSON's writer made it, where all types are known to be right; else written by hand.
 
-    Raises InvalidRecord for what PostgreSQL cannot hold: NUL, numbers out of range, wrong types, 1 MiB.
+    Raises InvalidRecord for what PostgreSQL cannot hold: NUL, numbers out of range, wrong types, too many bytes.
     """
     if not line or _has_control_characters(line):
         line = _write(table, key, values)
-    if len(line) > MAX_LINE:
-        raise InvalidRecord(f"the record is larger than {MAX_LINE:,} bytes", external_id=key)
+    if len(line) > table.largest:
+        raise InvalidRecord(f"the record is larger than {table.largest:,} bytes", external_id=key)
     return line
 
 

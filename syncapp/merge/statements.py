@@ -59,7 +59,8 @@ class Statements:
     def _upsert_from(self, source: str) -> str:
         """Rows come in the order of their keys, so that two syncs that write the same rows do not deadlock."""
         updates = ", ".join(f"{name} = excluded.{name}" for name in self.table.names)
-        live = "" if self.table.says_removed else ", deleted_at = NULL"
+        more = "" if self.table.says_removed else ", deleted_at = NULL"
+        more += self._counted if self.table.versioned else ""
         version = self.table.version
         newer = f"AND (t.{version} IS NULL OR excluded.{version} >= t.{version})" if version else ""
         return f"""
@@ -70,7 +71,7 @@ class Statements:
                 FROM {source} ORDER BY external_id
                 ON CONFLICT (organization_id, external_id) DO UPDATE SET
                     {updates}, row_hash = excluded.row_hash, last_synced_at = excluded.last_synced_at,
-                    sync_status = 'synced', sync_errors = NULL, is_mock = excluded.is_mock{live}
+                    sync_status = 'synced', sync_errors = NULL, is_mock = excluded.is_mock{more}
                 WHERE t.row_hash IS DISTINCT FROM excluded.row_hash AND (t.is_mock OR NOT excluded.is_mock)
                     AND (NOT %(keep_newer)s OR t.deleted_at IS NULL {newer})
                 RETURNING CASE WHEN t.deleted_at IS NOT NULL THEN 'deleted'
@@ -78,6 +79,17 @@ class Statements:
             )
             SELECT count(*) FILTER (WHERE done = 'created'), count(*) FILTER (WHERE done = 'updated'),
                 count(*) FILTER (WHERE done = 'deleted') FROM merged"""
+
+    @cached_property
+    def _counted(self) -> str:
+        """Rows are written for other reasons too: somebody's edit that is put right, one that had failed."""
+        was = ", ".join(f"t.{name}" for name in self.table.names)
+        new = ", ".join(f"excluded.{name}" for name in self.table.names)
+        differs = f"({was}) IS DISTINCT FROM ({new})"
+        return (
+            f", data_version = t.data_version + ({differs})::int"
+            f", last_updated = CASE WHEN {differs} THEN now() ELSE t.last_updated END"
+        )
 
     @cached_property
     def compare(self) -> str:
@@ -88,13 +100,13 @@ class Statements:
         removed = "s.deleted_at IS NOT NULL" if self.table.says_removed else "false"
         return f"""
             SELECT s.external_id, t.id IS NOT NULL AND {there}, ({was}) IS DISTINCT FROM ({new}), {removed},
-                   {self._shown("t")}, {self._shown("s")}
+                   {self.shown("t")}, {self.shown("s")}
             FROM {self.staging} s LEFT JOIN LATERAL (
                 SELECT * FROM {self.table.name} x
                 WHERE x.organization_id = %(organization)s AND x.external_id = s.external_id
             ) t ON true ORDER BY s.external_id"""
 
-    def _shown(self, alias: str) -> str:
+    def shown(self, alias: str) -> str:
         """A row as the changes of a run show it: times as the API writes them, RFC 3339 in UTC with milliseconds."""
         utc = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
         values = (
@@ -109,9 +121,11 @@ class Statements:
         "AND deleted_at IS NULL AND NOT is_mock"
     )
 
-    @cached_property
-    def list_live(self) -> str:
-        return f"SELECT external_id, {self._shown('t')} FROM {self.table.name} t {self.LIVE_KEYS}"
+    def list_live(self, *, content: bool) -> str:
+        return f"SELECT external_id, {self._content(content)} FROM {self.table.name} t {self.LIVE_KEYS}"
+
+    def _content(self, wanted: bool) -> str:
+        return self.shown("t") if wanted else "NULL"
 
     @cached_property
     def mark_deleted(self) -> str:
@@ -157,10 +171,9 @@ class Statements:
         name = self.table.name
         return f"SELECT count(*) - (SELECT count(*) FROM {name} t WHERE {others}) FROM {name} t WHERE {self._live}"
 
-    @cached_property
-    def list_missing(self) -> str:
+    def list_missing(self, *, content: bool) -> str:
         return (
-            f"SELECT t.external_id, {self._shown('t')} FROM {self.table.name} t WHERE {self._missing} "
+            f"SELECT t.external_id, {self._content(content)} FROM {self.table.name} t WHERE {self._missing} "
             "ORDER BY t.external_id"
         )
 
@@ -170,6 +183,34 @@ class Statements:
             f"UPDATE {self.table.name} t SET deleted_at = now(), last_synced_at = now(), row_hash = NULL "
             f"WHERE {self._missing}"
         )
+
+    @cached_property
+    def lock_rows(self) -> str:
+        return (
+            f"SELECT external_id, deleted_at IS NULL, {self.shown('t')} FROM {self.table.name} t "
+            "WHERE organization_id = %(organization)s AND external_id = ANY(%(keys)s) AND NOT is_mock "
+            "ORDER BY external_id FOR UPDATE"
+        )
+
+    @cached_property
+    def put_back(self) -> str:
+        """Patches are objects by column; columns that they do not name stay."""
+        counted = ", data_version = t.data_version + 1, last_updated = now()" if self.table.versioned else ""
+        return f"""
+            UPDATE {self.table.name} t SET
+                ({self.columns}) = (SELECT {self.columns} FROM jsonb_populate_record(t, given.patch)),
+                row_hash = NULL, last_synced_at = now(), sync_status = 'synced', sync_errors = NULL{counted}
+            FROM unnest(%(keys)s::text[], %(patches)s::text[]::jsonb[]) AS given(key, patch)
+            WHERE t.organization_id = %(organization)s AND t.external_id = given.key"""
+
+    @cached_property
+    def turn(self) -> str:
+        """Rows leave softly, or come back."""
+        return f"""
+            UPDATE {self.table.name} t SET deleted_at = CASE WHEN given.live THEN NULL ELSE now() END,
+                row_hash = NULL, last_synced_at = now()
+            FROM unnest(%(keys)s::text[], %(live)s::boolean[]) AS given(key, live)
+            WHERE t.organization_id = %(organization)s AND t.external_id = given.key"""
 
     @cached_property
     def delete_mocks(self) -> str:

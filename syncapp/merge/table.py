@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import MappedColumn
 from sqlalchemy.types import TypeEngine
 
-from syncapp.models.base import Synced
+from syncapp.comparison import Lists
+from syncapp.models.base import Synced, Versioned
 
 ColumnKind = Literal["text", "integer", "number", "boolean", "date", "timestamp", "json"]
 
@@ -27,7 +28,10 @@ KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
     (Numeric, "number"),
     (JSONB, "json"),
 )
-COMMON = frozenset(name for name, value in vars(Synced).items() if isinstance(value, MappedColumn))
+COMMON = frozenset(
+    name for base in (Synced, Versioned) for name, value in vars(base).items() if isinstance(value, MappedColumn)
+)
+LARGEST = 1_048_576  # bytes of a row
 VERSION = "source_updated_at"
 REMOVAL = "deleted_at"
 
@@ -61,6 +65,8 @@ class Table:
     `version` names the timestamp column that says which of two states of a record is the newer one.
     With `deleted_at` as the last of its columns the source itself says there since when a record is removed, and such a
     record is kept as it came; else `Row.deleted` marks one, and of its row nothing but `deleted_at` changes.
+    `versioned` tables count the real changes of a row in `data_version`. `lists` says of which lists within JSON the
+    order means nothing, for comparing two states of a row; values must be canonical then. `largest` is in bytes.
     `row_hash` tells in one array query which records differ. A trigger empties it when anyone else changes the row, so
     that the next read puts the row right.
     """
@@ -69,19 +75,32 @@ class Table:
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
     version: str | None = None
+    versioned: bool = False
+    lists: Lists = field(default_factory=dict)
+    largest: int = LARGEST
 
     @classmethod
     def of(
-        cls, model: type[Synced], *, version: str = VERSION, says_removed: bool = False, **references: Table
+        cls,
+        model: type[Synced],
+        *,
+        version: str = VERSION,
+        says_removed: bool = False,
+        lists: Lists | None = None,
+        largest: int = LARGEST,
+        **references: Table,
     ) -> Table:
-        """The table of a model: its own columns, and by column the tables that it refers to."""
+        """The table of a model: its own columns but computed ones, and by column the tables that it refers to."""
         columns = model.__table__.columns  # type: ignore[attr-defined]
-        own = [_column(column, references) for column in columns if column.name not in COMMON]
+        own = [_column(one, references) for one in columns if one.name not in COMMON and one.computed is None]
         return cls(
             model.__tablename__,  # type: ignore[attr-defined]
             (*own, Column(REMOVAL, "timestamp")) if says_removed else tuple(own),
             tuple(Reference(name, table) for name, table in references.items()),
             version=version if version in columns else None,
+            versioned=issubclass(model, Versioned),
+            lists=lists or {},
+            largest=largest,
         )
 
     @cached_property

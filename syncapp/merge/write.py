@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 import psycopg
 
+from syncapp.comparison import compare
 from syncapp.errors import InvalidRecord
 from syncapp.merge.encode import Encoded, encode_line
 from syncapp.merge.references import resolve
@@ -56,15 +57,18 @@ class Writer:
         """
         if not changed:
             return Written()
+        if self.context.dry_run:
+            return self._upsert(changed)
+        new = sorted([one for one in changed if one[0] not in known])
         try:
-            if self.context.dry_run or self.context.record_changes:
-                return self._upsert(changed)
-            new = sorted([one for one in changed if one[0] not in known])
             inserted = self._insert(new) if new else Written()
-            return inserted + self._upsert([one for one in changed if one[0] in known])
+            written = inserted + self._upsert([one for one in changed if one[0] in known])
         except REFUSED:
             self.connection.execute(ROLL_BACK)
             return self.merge(changed)
+        if self.context.record_changes:
+            self._note([Change(key, "created") for key, _, _ in new])
+        return written
 
     def insert_blindly(self, rows: Sequence[Encoded], before_wait: Callable[[], None]) -> Written | None:
         """Inserts rows without having looked whether they are there; None where that was wrong, and nothing is."""
@@ -109,11 +113,16 @@ class Writer:
             self.connection.execute(self.sql.empty_staging)  # of what another half of the batch left
         self._copy(self.sql.copy, rows, b"\n")
         changes = self._compare() if compared else []
+        if self.context.dry_run:
+            done = [change.operation for change in changes]
+            written = Written(*(done.count(operation) for operation in Written._fields))
+        else:
+            written = self._count(self.sql.upsert, {})
+        self._note(changes)
+        return written
+
+    def _note(self, changes: list[Change]) -> None:
         self.applied.changes = [*self.applied.changes, *changes]
-        if not self.context.dry_run:
-            return self._count(self.sql.upsert, {})
-        done = [change.operation for change in changes]
-        return Written(*(done.count(operation) for operation in Written._fields))
 
     def _count(self, upsert: str, parameters: Mapping[str, Any]) -> Written:
         return Written(*(self.connection.execute(upsert, {**self._parameters, **parameters}).fetchone() or ()))
@@ -160,10 +169,17 @@ class Writer:
         changes = []
         for key, exists, differs, removed, *states in self.connection.execute(self.sql.compare, parameters).fetchall():
             if not exists or differs:
-                before, after = states if exists else (None, states[1])
                 operation = "deleted" if removed else "updated" if exists else "created"
-                changes.append(Change(key, operation, before, after))
+                changes.append(self._change(key, operation, states[0] if exists else None, states[1]))
         return changes
+
+    def _change(self, key: str, operation: str, before: Json, after: Json) -> Change:
+        if before is None:
+            return Change(key, operation, None, after if self.context.dry_run else None)
+        differing = compare(before, after, self.sql.table.lists)
+        return Change(
+            key, operation, {one.field: one.old for one in differing}, {one.field: one.new for one in differing}
+        )
 
     @property
     def _parameters(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from syncapp.syncs.cliniko import CLINIKO, PROVIDER
 from syncapp.turns import due_modes, turn_of
 
 NOT_CONFIGURED = "not_configured"
-OF_CLINIKO = (Run.sync == CLINIKO.name, Run.dry_run.is_(False), Run.replay_of.is_(None))
+OF_CLINIKO = (Run.sync == CLINIKO.name, Run.dry_run.is_(False), Run.replay_of.is_(None), Run.undo_of.is_(None))
 
 
 @dataclass(frozen=True, slots=True)

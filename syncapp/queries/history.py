@@ -20,7 +20,7 @@ from syncapp.records import RunStatus
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 JUDGED = (RunStatus.COMPLETED, RunStatus.FAILED)
-COUNTS = (Run.dry_run.is_(False), Run.replay_of.is_(None))
+COUNTS = (Run.dry_run.is_(False), Run.replay_of.is_(None), Run.undo_of.is_(None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def test_a_client_by_name_or_by_its_parts() -> None:
             "updated_at": "2025-06-30T12:00:00Z",
         }
     )
-    assert row == ("x", ("Ada L", "a@b.c", "5550100", STARTS), STARTS, False, None)
+    assert row == ("x", ("Ada L", "a@b.c", "5550100", STARTS), STARTS, False, None, False)
 
 
 @pytest.mark.parametrize("mark", [{"deleted": True}, {"deleted_at": "2025-01-01"}, {"archived_at": "2025-01-01"}])

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from syncapp.definition import Normalize
 from syncapp.errors import InvalidRecord
-from syncapp.fields import MAX_KEY, read_key, read_text, read_time
+from syncapp.fields import MAX_KEY, read_boolean, read_integer, read_key, read_text, read_time
 from syncapp.merge.table import Column, Table
 from syncapp.records import Json, Row
 
@@ -58,22 +58,10 @@ def _reference(record: dict[str, Any], name: str, key: str) -> str | None:
 
 
 def _integer(record: dict[str, Any], name: str, key: str) -> int | None:
-    value = record.get(name)
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        value = int(value)
-    if type(value) is not int or abs(value) >= 2**31:
+    """The table has 32 bits for it."""
+    value = read_integer(record, name, key)
+    if value is not None and abs(value) >= 2**31:
         raise InvalidRecord(f"{name} is not a whole number", external_id=key)
-    return value
-
-
-def _boolean(record: dict[str, Any], name: str, key: str) -> bool | None:
-    value = record.get(name)
-    if value is None or value == "":
-        return None
-    if type(value) is not bool:
-        raise InvalidRecord(f"{name} is neither true nor false", external_id=key)
     return value
 
 
@@ -97,7 +85,7 @@ def _tree(record: dict[str, Any], name: str, _: str) -> Json:
 READERS: dict[str, Read] = {
     "text": _text,
     "integer": _integer,
-    "boolean": _boolean,
+    "boolean": read_boolean,
     "date": _date,
     "timestamp": _time,
     "json": _tree,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
@@ -20,20 +21,11 @@ from syncapp.records import Json, Page
 EMPTY_PAGES = 100  # so many in a row, with more promised after each of them, are an endless read
 
 
-class PageReader(Iterator[Page]):
+class WireReader(Iterator[Page], ABC):
     """Yields a read's pages. A read that was closed before its end never looks like one that ended: it raises."""
 
-    def __init__(self, config: RestConfig, request: ReadRequest, wire: Wire) -> None:
-        self._config = config
-        self._request = request
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._walk = walk_for(config, wire.messages, complete=request.since is None)
-        self._query = urlencode([*config.params, *since_params(config, request.since)])
-        self._ahead: deque[tuple[Place, Exchange]] = deque()
-        self._window, self._widest = 1, config.concurrency
-        self._missed = self._repeats = 0
-        self._loops = _Loops(config, wire.messages)
-        self._date: tuple[str | None, datetime | None] = (None, None)
         self._ended = False
         self._pages = self._read()
 
@@ -51,6 +43,26 @@ class PageReader(Iterator[Page]):
             self._pages.close()
         except ValueError:  # the other thread is in it, and comes out by itself now
             return
+
+    @abstractmethod
+    def _read(self) -> Generator[Page, None, None]:
+        """The pages; at their end it sets `_ended`."""
+
+
+class PageReader(WireReader):
+    """The pages of one resource."""
+
+    def __init__(self, config: RestConfig, request: ReadRequest, wire: Wire) -> None:
+        super().__init__(wire)
+        self._config = config
+        self._request = request
+        self._walk = walk_for(config, wire.messages, complete=request.since is None)
+        self._query = urlencode([*config.params, *since_params(config, request.since)])
+        self._ahead: deque[tuple[Place, Exchange]] = deque()
+        self._window, self._widest = 1, config.concurrency
+        self._missed = self._repeats = 0
+        self._loops = _Loops(config, wire.messages)
+        self._date: tuple[str | None, datetime | None] = (None, None)
 
     def _read(self) -> Generator[Page, None, None]:
         try:

@@ -1,0 +1,122 @@
+"""Cupid's properties as a source: a page is a batch of ids from the list that is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from config.settings import Settings
+from syncapp.connectors.cupid.fetch import Fetcher, Found, Mark, Outcome, Unchanged, Unread
+from syncapp.connectors.rest import ApiKey, RestConfig
+from syncapp.connectors.rest.reader import WireReader
+from syncapp.connectors.rest.wire import Wire
+from syncapp.errors import RequestRejected, SyncError
+from syncapp.ports import Pace, RateLimit, ReadRequest
+from syncapp.records import Failure, Json, Page
+
+IN_A_ROW = 5
+
+
+def cupid_config(settings: Settings) -> RestConfig:
+    """Raises ValueError for a key that cannot stand in a header."""
+    key = settings.cupid_api_key.get_secret_value() if settings.cupid_api_key else ""
+    return RestConfig(
+        base_url=settings.cupid_api_url,
+        resource="property",
+        auth=ApiKey(key, name="x-api-key"),
+        name="Cupid",
+        code_prefix="CUPID_API",
+        timeout=settings.external_api_timeout,
+        rate_limit_key="cupid",
+    )
+
+
+@dataclass(frozen=True)
+class CupidSource:
+    """Properties by their ids. A position is the last id that was read.
+
+    ids        which ones, ascending; asked again after an interruption
+    languages  of the translations
+    settings   `batch_size`, `max_concurrent`, `retry_attempts` and `rate_limit` (a second) as they are now; asked for
+               before every batch
+    marks      what was kept of these properties when they were read, of those that still stand as they were read
+    form       of the rows that are made of them: marks of another one are of no use
+    patience   properties in a row that cannot be read, before the API as a whole is taken for the culprit; the same
+               where none at all could be read. None: never
+
+    A property that cannot be read is a failure of its page: unknown (4xx), failing (5xx, timeouts, after all attempts),
+    or not understood. Raises ConnectionFailed, RateLimited, CredentialsRefused, RequestRejected, InvalidData.
+    """
+
+    config: RestConfig
+    rate_limit: RateLimit
+    ids: Callable[[], Sequence[int]]
+    languages: Sequence[str]
+    settings: Callable[[], Mapping[str, int]]
+    marks: Callable[[Sequence[int]], Mapping[int, Mark]]
+    form: str
+    patience: int | None = IN_A_ROW
+
+    def read(self, request: ReadRequest) -> CupidReader:
+        wire = Wire(self.config, self.rate_limit, lambda: datetime.now(UTC))
+        return CupidReader(self, request, wire)
+
+
+class CupidReader(WireReader):
+    def __init__(self, source: CupidSource, request: ReadRequest, wire: Wire) -> None:
+        super().__init__(wire)
+        self._source = source
+        self._position = request.position
+        self._fetcher = Fetcher(wire, source.languages)
+        self._read_some = request.position is not None
+        self._unread = 0  # in a row
+
+    def _read(self) -> Generator[Page, None, None]:
+        try:
+            ids = self._source.ids()
+            left = [one for one in ids if self._position is None or one > self._position]
+            while left:
+                size = self._tune()["batch_size"]
+                batch, left = left[:size], left[size:]
+                outcomes = self._fetcher.fetch(batch, self._source.marks(batch))
+                self._blame(outcomes, is_last=not left)
+                yield _page(outcomes, batch[-1] if left else None, len(ids), self._source.form)
+            self._ended = True
+        finally:
+            self._wire.close()
+
+    def _tune(self) -> Mapping[str, int]:
+        """The settings hold from one batch to the next."""
+        settings = self._source.settings()
+        self._wire.tune(retries=settings["retry_attempts"], pace=Pace.per_second(settings["rate_limit"]))
+        self._fetcher.width = settings["max_concurrent"]
+        return settings
+
+    def _blame(self, outcomes: Sequence[Outcome], *, is_last: bool) -> None:
+        """Raises the error of a property where it is no matter of this one alone."""
+        if self._source.patience is None:
+            return
+        error: SyncError | None = None
+        for outcome in outcomes:
+            if not isinstance(outcome, Unread):
+                self._read_some, self._unread = True, 0
+            else:
+                error = outcome.error
+                self._unread += not isinstance(error, RequestRejected)  # what is unknown says nothing of the others
+            if error is not None and self._unread >= self._source.patience:
+                raise error
+        if is_last and error is not None and not self._read_some:
+            raise error
+
+
+def _page(outcomes: Sequence[Outcome], position: int | None, total: int, form: str) -> Page:
+    found = [one for one in outcomes if isinstance(one, Found)]
+    records: list[Json] = [one.record for one in found]
+    records += [{"property_id": one.property_id} for one in outcomes if isinstance(one, Unchanged)]
+    failures = [
+        Failure(str(key), error.error_type, error.message, {"property_id": key})
+        for key, error in (one for one in outcomes if isinstance(one, Unread))
+    ]
+    marks = {str(one.property_id): {"form": form, "parts": one.mark} for one in found if one.mark}
+    return Page(records, position, total, failures=failures, marks=marks)
