@@ -81,13 +81,17 @@ class Fetcher:
     def _ask(self, wanted: Iterable[Part], marks: Mapping[int, Mark]) -> dict[Part, Answer | SyncError]:
         answers: dict[Part, Answer | SyncError] = {}
         under_way: deque[tuple[Part, Exchange]] = deque()
-        for one in wanted:
-            if len(under_way) >= self.width:
+        try:
+            for one in wanted:
+                if len(under_way) >= self.width:
+                    self._take(under_way, answers)
+                headers = marks.get(one[0], {}).get(one[1], {})
+                under_way.append((one, self.wire.send(self._target(one), headers=tuple(headers.items()))))
+            while under_way:
                 self._take(under_way, answers)
-            headers = marks.get(one[0], {}).get(one[1], {})
-            under_way.append((one, self.wire.send(self._target(one), headers=tuple(headers.items()))))
-        while under_way:
-            self._take(under_way, answers)
+        finally:
+            for _, exchange in under_way:
+                self.wire.drop(exchange)
         return answers
 
     def _take(self, under_way: deque[tuple[Part, Exchange]], answers: dict[Part, Answer | SyncError]) -> None:
