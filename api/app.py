@@ -5,7 +5,18 @@ from __future__ import annotations
 from flask import Flask
 
 from api.auth import require_tokens
-from api.blueprints import audit, cliniko, health, organization_syncs, organizations, runs, schedules, syncs, wellness
+from api.blueprints import (
+    audit,
+    cliniko,
+    health,
+    organization_syncs,
+    organizations,
+    properties,
+    runs,
+    schedules,
+    syncs,
+    wellness,
+)
 from api.context import EXTENSION, Services
 from api.errors import register_error_handlers
 from api.limits import TriggerLimit
@@ -20,7 +31,18 @@ from syncapp.db import Database
 from syncapp.sweep import Carrier
 from workers.dispatch import CeleryDispatcher
 
-BLUEPRINTS = (health, wellness, organization_syncs, cliniko, runs, syncs, schedules, organizations, audit)
+BLUEPRINTS = (
+    health,
+    wellness,
+    organization_syncs,
+    cliniko,
+    properties,
+    runs,
+    syncs,
+    schedules,
+    organizations,
+    audit,
+)
 
 
 def create_app(

@@ -17,14 +17,15 @@ from config.settings import Settings
 from config.values import parse_duration
 from syncapp.audit import Actor, add_entry, differences
 from syncapp.cron import next_run
-from syncapp.db import Database
+from syncapp.db import Database, raw_connection
 from syncapp.definition import Every, FirstSchedule, first_schedule
 from syncapp.errors import NotFound, ValidationFailed
 from syncapp.models import Schedule
 from syncapp.ports import Clock
 from syncapp.records import Json
-from syncapp.registry import find_sync
+from syncapp.registry import SYNCS, find_sync
 from syncapp.scope import EVERYONE
+from syncapp.sync_settings import seed_settings
 from syncapp.turns import next_turn
 
 SHORTEST, LONGEST = 60.0, 31 * 86_400.0
@@ -47,7 +48,8 @@ def align_schedules(
 ) -> list[Schedule]:
     """Adds the rows that are missing, and gives those a next run that should have one. The rows of `defaults`, by name.
 
-    Rows that exist stand, whatever the code says. Raises DatabaseUnavailable.
+    Rows that exist stand, whatever the code says. Settings that are missing are made as well. Raises
+    DatabaseUnavailable.
     """
     with db.session(EVERYONE) as session:
         rows = {row.name: row for row in session.scalars(select(Schedule).where(Schedule.name.in_(defaults)))}
@@ -58,6 +60,8 @@ def align_schedules(
             if _is_out_of_line(row, plan(session, row, settings, clock())):
                 session.refresh(row, with_for_update=True)
                 row.next_run_at = plan(session, row, settings, clock())
+        for sync in (one for one in SYNCS if one.name in defaults and one.settings):
+            seed_settings(raw_connection(session), settings, sync.name, sync.settings)
         return sorted(rows.values(), key=lambda row: row.name)
 
 
@@ -73,27 +77,52 @@ def change_schedule(
     enabled: bool | None = None,
     timezone: str | None = None,
 ) -> Schedule:
-    """Changes what is not None. `interval` is in seconds or a duration such as `24h`, and takes the cron line's place.
-
-    A schedule with a new time, or switched on, runs next at that time counted from now. Raises NotFound,
-    ValidationFailed with `details["fields"]`, DatabaseUnavailable.
-    """
-    sync = find_sync(name)
+    """As `change_locked`, by itself. Raises NotFound too, and DatabaseUnavailable."""
     with db.session(EVERYONE) as session:
-        _seed(session, name, first_schedule(sync.every, settings))
-        row = session.get_one(Schedule, name, with_for_update=True)
-        before = _told(row)
-        seconds = _checked(cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
-        if seconds is not None:
-            row.cron, row.interval_seconds = None, seconds
-        elif cron is not None:
-            row.cron, row.interval_seconds = " ".join(cron.split()), None
-        row.timezone = timezone or row.timezone
-        row.enabled = row.enabled if enabled is None else enabled
-        if changed := differences(before, _told(row)):
-            row.next_run_at, row.updated_at = plan(session, row, settings, clock()), clock()
-            add_entry(session, actor, "schedule.changed", target=name, details=changed)
+        row = lock_schedule(session, settings, name)
+        change_locked(
+            session, settings, clock, row, actor, cron=cron, interval=interval, enabled=enabled, timezone=timezone
+        )
         return row
+
+
+def lock_schedule(session: Session, settings: Settings, name: str) -> Schedule:
+    """The schedule's row, made where it is missing: locked until the caller's transaction ends. Raises NotFound."""
+    _seed(session, name, first_schedule(find_sync(name).every, settings))
+    return session.get_one(Schedule, name, with_for_update=True)
+
+
+def change_locked(
+    session: Session,
+    settings: Settings,
+    clock: Clock,
+    row: Schedule,
+    actor: Actor,
+    *,
+    cron: str | None = None,
+    interval: str | float | None = None,
+    enabled: bool | None = None,
+    timezone: str | None = None,
+) -> bool:
+    """Changes what is not None; whether that was a change. `interval` is in seconds or a duration such as `24h`, and
+    takes the cron line's place.
+
+    A schedule with a new time, or switched on, runs next at that time counted from now. Raises ValidationFailed with
+    `details["fields"]`.
+    """
+    before = _told(row)
+    seconds = _checked(cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
+    if seconds is not None:
+        row.cron, row.interval_seconds = None, seconds
+    elif cron is not None:
+        row.cron, row.interval_seconds = " ".join(cron.split()), None
+    row.timezone = timezone or row.timezone
+    row.enabled = row.enabled if enabled is None else enabled
+    changed = differences(before, _told(row))
+    if changed:
+        row.next_run_at, row.updated_at = plan(session, row, settings, clock()), clock()
+        add_entry(session, actor, "schedule.changed", target=row.name, details=changed)
+    return bool(changed)
 
 
 def plan(session: Session, row: Schedule, settings: Settings, now: datetime) -> datetime | None:

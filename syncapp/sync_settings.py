@@ -16,6 +16,8 @@ import structlog
 from config.settings import Settings
 from syncapp.db import Database
 from syncapp.definition import Setting
+from syncapp.models import Schedule
+from syncapp.times import show_duration
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,12 @@ def parse_whole(value: object, least: int, most: int) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
         raise ValueError(f"Must be a whole number from {least} to {most}.")
     return number
+
+
+def show_schedule(row: Schedule) -> dict[str, str]:
+    """The two settings that are the schedule's, as the view `sync_settings` shows them."""
+    every = row.cron or show_duration(row.interval_seconds or 0)
+    return {"sync_interval": every, "enable_auto": "true" if row.enabled else "false"}
 
 
 def _usable(text: str | None, sync_name: str, setting: Setting, settings: Settings) -> int:

@@ -10,6 +10,13 @@ from syncapp.commands.credentials import (
     store_cliniko_key,
 )
 from syncapp.commands.organizations import ORGANIZATION_ID, NewOrganization, change_organization, create_organization
+from syncapp.commands.properties import (
+    SETTING_KEYS,
+    change_settings,
+    complete_settings,
+    start_properties,
+    stop_properties,
+)
 from syncapp.commands.requests import RunRequest, Triggered
 from syncapp.commands.tokens import Caller, NewToken, create_token, find_caller, revoke_token
 from syncapp.commands.trigger import Idempotency, Refused, trigger_run, trigger_runs
@@ -17,6 +24,7 @@ from syncapp.schedules import change_schedule
 
 __all__ = [
     "ORGANIZATION_ID",
+    "SETTING_KEYS",
     "Caller",
     "Connection",
     "Idempotency",
@@ -28,8 +36,10 @@ __all__ = [
     "cancel_run",
     "change_organization",
     "change_schedule",
+    "change_settings",
     "check_cliniko_key",
     "clean_up",
+    "complete_settings",
     "create_organization",
     "create_token",
     "find_caller",
@@ -39,6 +49,8 @@ __all__ = [
     "retry_run",
     "revoke_token",
     "rotate_credentials",
+    "start_properties",
+    "stop_properties",
     "store_cliniko_key",
     "trigger_run",
     "trigger_runs",

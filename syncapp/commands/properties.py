@@ -17,7 +17,7 @@ from syncapp.errors import ValidationFailed
 from syncapp.models import Schedule, SettingValue
 from syncapp.ports import Clock
 from syncapp.records import Json
-from syncapp.schedules import change_locked, change_schedule, lock_schedule
+from syncapp.schedules import align_schedules, change_locked, change_schedule, lock_schedule
 from syncapp.scope import EVERYONE
 from syncapp.sync_settings import parse_whole, seed_settings, show_schedule
 from syncapp.syncs.properties import PROPERTIES
@@ -53,6 +53,12 @@ PARSERS: Mapping[str, Callable[[Json], Json]] = {
     **{one.key: partial(parse_whole, least=one.least, most=one.most) for one in PROPERTIES.settings},
 }
 OF_THE_SCHEDULE = ("sync_interval", "enable_auto")
+SETTING_KEYS = tuple(PARSERS)
+
+
+def complete_settings(db: Database, settings: Settings, clock: Clock) -> None:
+    """Makes what is missing in the view `sync_settings`: before any worker has done so, or at any time."""
+    align_schedules(db, settings, clock, {PROPERTIES.name: PROPERTIES.every})
 
 
 def change_settings(

@@ -12,6 +12,7 @@ from syncapp.queries.cliniko import (
     scheduler_status,
     sync_history,
 )
+from syncapp.queries.estimates import estimate_duration
 from syncapp.queries.events import EventPage, NumberedEvent, Place, find_place, read_events
 from syncapp.queries.organizations import (
     OrganizationView,
@@ -24,6 +25,15 @@ from syncapp.queries.organizations import (
 )
 from syncapp.queries.paging import Listed, part_of
 from syncapp.queries.progress import ProgressView, RunProgress, get_progress, view_progress
+from syncapp.queries.properties import PropertiesHealth, PropertiesStatus, properties_health, properties_status
+from syncapp.queries.property_history import (
+    PropertyChange,
+    SettingView,
+    SyncLog,
+    list_logs,
+    list_property_changes,
+    list_settings,
+)
 from syncapp.queries.readiness import Health, Readiness, health, readiness
 from syncapp.queries.runs import (
     RunError,
@@ -51,6 +61,9 @@ __all__ = [
     "OrganizationView",
     "Place",
     "ProgressView",
+    "PropertiesHealth",
+    "PropertiesStatus",
+    "PropertyChange",
     "Readiness",
     "ResourceStatus",
     "RunError",
@@ -60,7 +73,9 @@ __all__ = [
     "RunView",
     "ScheduleView",
     "SchedulerStatus",
+    "SettingView",
     "SyncHistory",
+    "SyncLog",
     "SyncView",
     "TokenView",
     "WellnessStatus",
@@ -68,6 +83,7 @@ __all__ = [
     "cliniko_status",
     "count_cliniko_rows",
     "count_rows",
+    "estimate_duration",
     "find_place",
     "get_organization",
     "get_progress",
@@ -79,12 +95,17 @@ __all__ = [
     "list_changes",
     "list_credentials",
     "list_errors",
+    "list_logs",
     "list_organizations",
+    "list_property_changes",
     "list_runs",
     "list_schedules",
+    "list_settings",
     "list_syncs",
     "list_tokens",
     "part_of",
+    "properties_health",
+    "properties_status",
     "read_events",
     "readiness",
     "scheduled_mode",

@@ -1,0 +1,64 @@
+"""How long a run of the properties will take, in words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Float, func, select
+
+from config.settings import Settings
+from syncapp.connectors.cupid import followed_ids
+from syncapp.db import Database
+from syncapp.errors import CredentialsMissing
+from syncapp.models import Run
+from syncapp.records import RunStatus
+from syncapp.scope import Scope
+from syncapp.sync_settings import read_settings
+from syncapp.syncs.properties import PROPERTIES
+
+LATEST = 10
+# Runs that read every property from the beginning.
+WHOLE = (
+    *(Run.sync == PROPERTIES.name, Run.status == RunStatus.COMPLETED, Run.dry_run.is_(False), Run.source == "live"),
+    *(Run.replay_of.is_(None), Run.undo_of.is_(None), Run.retry_of.is_(None), Run.since.is_(None)),
+)
+SLOWEST = 2.0  # times what the rate limit alone would take: the API has a pace of its own, and we have to write
+MINUTE, HOUR = 60.0, 3_600.0
+
+
+def estimate_duration(db: Database, scope: Scope, settings: Settings, before: datetime) -> str:
+    """`5-10 minutes`: from the latest runs that had completed then; without any, from what there is to ask for.
+
+    Runs that end later change nothing about it: a retried request is given the same answer.
+    """
+    took = func.extract("epoch", Run.completed_at - Run.started_at).cast(Float)
+    latest = select(took).where(*WHOLE, Run.completed_at <= before).order_by(Run.created_at.desc()).limit(LATEST)
+    with db.session(scope) as session:
+        past = sorted(found for found in session.scalars(latest) if found is not None)
+    if past:
+        odd = len(past) // 4  # on either side: one that was parked for an hour says little of the next one
+        usual = past[odd : len(past) - odd]
+        return show_range(usual[0], usual[-1])
+    try:
+        properties = len(followed_ids(settings))
+    except CredentialsMissing:  # the run itself will say so
+        return "unknown"
+    requests = properties * (2 + len(settings.cupid_languages))  # the property, its reviews, one a language
+    seconds = requests / read_settings(db, settings, PROPERTIES.name, PROPERTIES.settings)["rate_limit"]
+    return show_range(seconds, seconds * SLOWEST)
+
+
+def show_range(low: float, high: float) -> str:
+    """Of seconds: `40-50 seconds`, `about 1 minute`, `5-10 minutes`, `2-3 hours`."""
+    if high < 1.5 * MINUTE:
+        return _rounded(low, high, 10, 10, "second")
+    if high < 1.5 * HOUR:
+        return _rounded(low / MINUTE, high / MINUTE, 1 if high < 20 * MINUTE else 5, 1, "minute")
+    return _rounded(low / HOUR, high / HOUR, 1, 1, "hour")
+
+
+def _rounded(low: float, high: float, step: int, least: int, unit: str) -> str:
+    first, last = (max(least, round(number / step) * step) for number in (low, high))
+    if first != last:
+        return f"{first}-{last} {unit}s"
+    return f"about {first} {unit}" + ("" if first == 1 else "s")
