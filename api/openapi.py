@@ -22,7 +22,10 @@ from werkzeug.routing import BaseConverter
 from api.auth import HEADER, open_to_all
 from api.errors import ERROR_TYPES, REFUSED
 from api.requests import LARGEST_BODY
-from api.schemas.common import SYNC_ID, TIME_EXAMPLE, ErrorSchema
+from api.schemas.common import ORGANIZATION_ID, SYNC_ID, TIME_EXAMPLE, ErrorSchema
+from api.schemas.plugin import SchemaPlugin
+from api.triggers import HEADER as KEY_HEADER
+from api.triggers import KEY
 
 DOCUMENT = "/docs/swagger.json"
 DESCRIPTION = """Keeps data in step between systems: triggers, runs, schedules and health of every sync.
@@ -40,16 +43,16 @@ ORGANIZATION_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "The organization the request is for. Members: their own alone, which is also the default.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "schema": {"type": "string", "pattern": ORGANIZATION_ID},
 }
 
 
 KEY_PARAMETER = {
-    "name": "Idempotency-Key",
+    "name": KEY_HEADER,
     "in": "header",
     "required": False,
     "description": "A retried POST returns the first answer, for 24 hours. The same key with another request: 422.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": KEY.pattern},
 }
 
 
@@ -57,6 +60,10 @@ class SyncId(BaseConverter):
     """The id of a run, or of something else that we named, in a path; what cannot be one is no route."""
 
     regex = SYNC_ID
+
+
+class OrganizationId(BaseConverter):
+    """The id of an organization in a path. What cannot be one is told so: `api.auth` checks it in every place."""
 
 
 class BodyParser(FlaskParser):
@@ -147,7 +154,7 @@ def example(status: int) -> dict[str, Any]:
 
 def make_api(app: Flask) -> Api:
     """The Api on which blueprints are registered."""
-    app.url_map.converters |= {"sync_id": SyncId, "id": SyncId}
+    app.url_map.converters |= {"sync_id": SyncId, "id": SyncId, "organization": OrganizationId}
     app.config.update(
         API_TITLE="syncapp",
         API_VERSION="v1",
@@ -158,8 +165,9 @@ def make_api(app: Flask) -> Api:
             "servers": [{"url": "/"}],
         },
     )
-    api = Api(app)
+    api = Api(app, spec_kwargs={"marshmallow_plugin": SchemaPlugin()})
     api.register_converter(SyncId, lambda _: {"type": "string", "pattern": f"^{SYNC_ID}$"})
+    api.register_converter(OrganizationId, lambda _: {"type": "string", "pattern": ORGANIZATION_ID})
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     return api
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,13 +11,12 @@ import structlog
 from flask import request
 
 from api.context import actor, services
-from api.schemas.common import CONTROL
 from syncapp.commands import Idempotency, Refused, RunRequest, Triggered, trigger_run, trigger_runs
 from syncapp.errors import ValidationFailed
 from syncapp.scope import Scope
 
 HEADER = "Idempotency-Key"
-LONGEST_KEY = 255
+KEY = re.compile(r"^[^\x00-\x1f\x7f]{1,255}$")
 
 
 def start(scope: Scope, wanted: RunRequest) -> Triggered:
@@ -53,8 +53,8 @@ def idempotency(asked: object = None) -> Idempotency | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    if not 1 <= len(key) <= LONGEST_KEY or CONTROL.search(key):
-        rule = [f"Must be 1 to {LONGEST_KEY} characters, none of them a control character."]
+    if KEY.fullmatch(key) is None:
+        rule = ["Must be 1 to 255 characters, none of them a control character."]
         raise ValidationFailed("That is no idempotency key", details={"fields": {HEADER: rule}})
     text = f"{request.method} {request.path} {asked!r}"
     return Idempotency(key, hashlib.sha256(text.encode()).hexdigest())

@@ -17,7 +17,7 @@ from syncapp import commands, queries
 from syncapp.commands import RunRequest
 
 blueprint = Blueprint("cliniko", __name__, url_prefix="/api/v1/cliniko", description="Cliniko per organization")
-ONE = "/<organization_id>"
+ONE = "/<organization:organization_id>"
 
 
 @blueprint.post(f"/sync{ONE}")

@@ -52,7 +52,7 @@ def scheduler_trigger() -> dict[str, Any]:
     return run.answer(message=_started(run, "Scheduled sync triggered successfully"))
 
 
-@blueprint.post("/start/<organization_id>")
+@blueprint.post("/start/<organization:organization_id>")
 @blueprint.arguments(shapes.StartArgs(), location="query", unknown=RAISE)
 @blueprint.response(202, shapes.StartedInModeSchema, example=shapes.STARTED)
 @limited
@@ -72,7 +72,7 @@ def progress(sync_id: str) -> queries.ProgressView:
     return queries.view_progress(services().database, visible(), sync_id)
 
 
-@blueprint.get("/history/<organization_id>")
+@blueprint.get("/history/<organization:organization_id>")
 @blueprint.arguments(shapes.HistoryArgs(), location="query")
 @blueprint.response(200, shapes.HistorySchema, example=shapes.HISTORY)
 @blueprint.alt_response(404, "NOT_FOUND")

@@ -17,7 +17,7 @@ from syncapp.commands import NewOrganization, NewToken
 blueprint = Blueprint(
     "organizations", __name__, url_prefix="/api/v1/organizations", description="Organizations and their tokens"
 )
-ONE = "/<organization_id>"
+ONE = "/<organization:organization_id>"
 
 
 @blueprint.get("")

@@ -13,7 +13,7 @@ from api.limits import limited
 from api.openapi import Blueprint
 from api.schemas import examples
 from api.schemas.common import PageArgs
-from api.schemas.events import LastEventArgs
+from api.schemas.events import EventSchema, LastEventArgs
 from api.schemas.runs import (
     RUN_EXAMPLE,
     TRIGGERED_EXAMPLE,
@@ -79,12 +79,15 @@ def list_changes(page: dict[str, int], sync_id: str) -> queries.Listed:
 
 @blueprint.get(f"{ONE}/events")
 @blueprint.arguments(LastEventArgs(), location="headers")
-@blueprint.response(200, {"type": "string"}, content_type=TYPE, example=examples.EVENTS)
+@blueprint.response(200, EventSchema, content_type=TYPE, example=examples.EVENT)
 @blueprint.alt_response(204, description="The run has ended, and nothing was missed: stop asking", success=True)
 @blueprint.alt_response(404, "NOT_FOUND")
 @blueprint.alt_response(429, "TOO_MANY_REQUESTS")
 def follow_run(args: dict[str, int], sync_id: str) -> Response:
-    """The run's progress as it happens, as Server-Sent Events"""
+    """The run's progress as it happens, as Server-Sent Events
+
+    A stream of `id: 4`, `event: progress`, `data: {…}`, each event ended by an empty line.
+    """
     return answer_events(queries.find_place(services().database, visible(), sync_id, args["last_event_id"]))
 
 

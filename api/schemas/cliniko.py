@@ -227,7 +227,11 @@ CONNECTION = {
 
 
 class KeySchema(Schema):
-    api_key = fields.String(required=True, load_only=True, metadata={"example": "MS0xNzM0NTY3ODkwLWFiY2Rl-au4"})
+    api_key = fields.String(
+        required=True,
+        load_only=True,
+        metadata={"example": "MS0xNzM0NTY3ODkwLWFiY2Rl-au4", "pattern": "^[!-9;-~]{1,512}$"},
+    )
 
 
 class StoredKeySchema(Schema):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.errors import ERROR_TYPES
 from syncapp.times import show_time
 
 TIME_EXAMPLE = "2025-06-30T12:00:00.000Z"
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SYNC_ID = r"[A-Za-z0-9_-]{1,128}"
 ORGANIZATION_ID = r"^[A-Za-z0-9_-]{1,64}$"
+CONTROL = r"\x00-\x1f\x7f-\x9f"
+NAME = f"^[^{CONTROL}]*$"
+TITLE = rf"^[^{CONTROL}]*[^{CONTROL}\s][^{CONTROL}]*$"
 
 
 class Time(fields.AwareDateTime):
@@ -35,32 +36,57 @@ class Time(fields.AwareDateTime):
         return found
 
 
+class Pattern(validate.Regexp):
+    """The text as a whole: `$` alone would let a line break follow."""
+
+    def __call__(self, value: Any) -> Any:
+        if self.regex.fullmatch(value) is None:
+            raise ValidationError(self.error)
+        return value
+
+
 class Name(fields.String):
     """A short text without control characters, which PostgreSQL and logs could not hold."""
 
     def __init__(self, *, longest: int = 64, **kwargs: Any) -> None:
-        rules = [validate.Length(min=1, max=longest), *kwargs.pop("validate", [])]
+        rules = [validate.Length(min=1, max=longest), Pattern(NAME, error="Must not hold control characters.")]
         super().__init__(validate=rules, **kwargs)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        found = str(super()._deserialize(value, attr, data, **kwargs))
-        if CONTROL.search(found):
-            raise ValidationError("Must not hold control characters.")
-        return found
+
+class Title(fields.String):
+    """A name that is shown to people, hence no blank one."""
+
+    def __init__(self, *, longest: int, **kwargs: Any) -> None:
+        error = "Must hold more than blanks, and no control characters."
+        super().__init__(validate=[validate.Length(min=1, max=longest), Pattern(TITLE, error=error)], **kwargs)
 
 
 class OrganizationId(fields.String):
     def __init__(self, **kwargs: Any) -> None:
-        rule = validate.Regexp(ORGANIZATION_ID, error="Must be 1 to 64 letters, digits, - or _.")
+        rule = Pattern(ORGANIZATION_ID, error="Must be 1 to 64 letters, digits, - or _.")
         metadata = {"example": "default", **kwargs.pop("metadata", {})}
         super().__init__(validate=rule, metadata=metadata, **kwargs)
 
 
 class Flag(fields.Boolean):
-    """true or false; no text that may mean one."""
+    """true or false; no text or number that may mean one."""
 
-    truthy = {True}  # noqa: RUF012  (marshmallow's own way to say it)
-    falsy = {False}  # noqa: RUF012
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Change(Schema):
+    """A body that names what is to change, hence at least one thing."""
+
+    class Meta:
+        json_schema: ClassVar[dict[str, Any]] = {"minProperties": 1}
+
+    @validates_schema
+    def check_not_empty(self, data: dict[str, Any], **_: Any) -> None:
+        if not data:
+            raise ValidationError(f"Name at least one of {', '.join(self.fields)}.")
 
 
 class PageArgs(Schema):

@@ -113,7 +113,7 @@ _EVENT = {
         "data": {"stream": "clients", "records_processed": 3000, "pages": 30},
     },
 }
-EVENTS = f"retry: 2000\n\nid: 4\nevent: progress\ndata: {json.dumps(_EVENT)}\n\n"
+EVENT = {"id": "4", "event": "progress", "data": json.dumps(_EVENT)}
 CANCELLED = {
     "message": "The run stops at its next page",
     "sync_id": EXAMPLE_ID,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from marshmallow import Schema, fields, validate
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
-
-from api.schemas.common import TIME_EXAMPLE, Flag, Name, OrganizationId, Time
+from api.schemas.common import TIME_EXAMPLE, Change, Flag, Name, OrganizationId, Time, Title
 
 ROLES = ["admin", "member"]
 LONGEST_NAME = 200
@@ -38,19 +36,14 @@ class OrganizationListSchema(Schema):
 
 class NewOrganizationSchema(Schema):
     id = OrganizationId(metadata={"description": "Made up where none is given."})
-    name = Name(required=True, longest=LONGEST_NAME)
+    name = Title(required=True, longest=LONGEST_NAME)
 
 
-class OrganizationChangeSchema(Schema):
-    name = Name(longest=LONGEST_NAME)
+class OrganizationChangeSchema(Change):
+    name = Title(longest=LONGEST_NAME)
     active = Flag(
         metadata={"description": "False: no run starts any more, those in flight stop, its members are refused."}
     )
-
-    @validates_schema
-    def check_not_empty(self, data: dict[str, Any], **_: Any) -> None:
-        if not data:
-            raise ValidationError("Name at least one of name, active.")
 
 
 class TokenRequestSchema(Schema):

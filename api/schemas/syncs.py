@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate
 
-from api.schemas.common import Flag, Name, Time
+from api.schemas.common import Change, Flag, Name, Time
 from syncapp.records import HealthLevel
 
 LEVELS = [level.value for level in HealthLevel]
@@ -45,16 +45,14 @@ class Interval(fields.Raw):
         return value
 
 
-class ScheduleChangeSchema(Schema):
+class ScheduleChangeSchema(Change):
+    class Meta:
+        json_schema: ClassVar[dict[str, Any]] = {"minProperties": 1, "not": {"required": ["cron", "interval"]}}
+
     cron = Name(longest=128, metadata={"example": "*/30 * * * *"})
     interval = Interval(metadata={"example": "30m", "type": ["string", "number"]})
     enabled = Flag()
     timezone = Name(metadata={"example": "UTC"})
-
-    @validates_schema
-    def check_not_empty(self, data: dict[str, Any], **_: Any) -> None:
-        if not data:
-            raise ValidationError("Name at least one of cron, interval, enabled, timezone.")
 
 
 class FreshnessSchema(Schema):
