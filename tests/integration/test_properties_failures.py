@@ -140,6 +140,28 @@ def test_trouble_of_all_properties_is_the_runs(
         assert run["resume_at"] is not None
 
 
+@pytest.mark.parametrize("first", [0, 3, 6])
+def test_many_in_a_row_that_fail_are_in_nobodys_way(catalogue: Catalogue, first: int) -> None:
+    failing = catalogue.ids[first : first + 6]
+    for one in failing:
+        catalogue.upstream.fail("status", path=path(one), status=500)
+    run = catalogue.sync()
+    assert (run["status"], counts(run)) == ("completed", (12, 6, 0, 0, 0, 6))
+    assert set(catalogue.failures(run["sync_id"])) == set(map(str, failing))
+
+
+def test_an_outage_in_the_middle_is_waited_for(catalogue: Catalogue) -> None:
+    sync_id = catalogue.start()
+    catalogue.upstream.fail("status", after=4 * 5, status=500)  # the first batch is read
+    run = catalogue.work(sync_id)
+    assert (run["status"], run["attempt"], counts(run)) == ("running", 1, (5, 5, 0, 0, 0, 0))
+    assert catalogue.failures(sync_id) == {}
+    catalogue.upstream.faults.clear()
+    catalogue.api.execute("UPDATE sync_runs SET resume_at = now() WHERE sync_id = %s", sync_id)
+    run = catalogue.work(sync_id)
+    assert (run["status"], counts(run)) == ("completed", (12, 12, 0, 0, 0, 0))
+
+
 def test_too_many_requests_park_the_run_and_it_goes_on_where_it_was(catalogue: Catalogue) -> None:
     catalogue.upstream.fail("status", path=path(catalogue.ids[7]), status=429, headers={"Retry-After": "60"}, times=1)
     sync_id = catalogue.start()

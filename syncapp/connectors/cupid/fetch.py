@@ -78,6 +78,16 @@ class Fetcher:
         answers |= self._ask(again, {})
         return [self._outcome(one, answers) for one in ids]
 
+    def can_read(self, property_id: int) -> bool:
+        """Whether Cupid has an answer for this one, be it that there is none. Raises RateLimited."""
+        try:
+            self._unwrapped(self._ask([(property_id, PROPERTY)], {})[property_id, PROPERTY])
+        except RequestRejected:
+            return True
+        except (ConnectionFailed, CredentialsRefused, InvalidData):
+            return False
+        return True
+
     def _ask(self, wanted: Iterable[Part], marks: Mapping[int, Mark]) -> dict[Part, Answer | SyncError]:
         answers: dict[Part, Answer | SyncError] = {}
         under_way: deque[tuple[Part, Exchange]] = deque()

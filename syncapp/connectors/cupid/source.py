@@ -16,6 +16,7 @@ from syncapp.ports import Pace, RateLimit, ReadRequest
 from syncapp.records import Failure, Json, Page
 
 IN_A_ROW = 5
+WITNESSES = 3
 
 
 def cupid_config(settings: Settings) -> RestConfig:
@@ -42,8 +43,8 @@ class CupidSource:
                before every batch
     marks      what was kept of these properties when they were read, of those that still stand as they were read
     form       of the rows that are made of them: marks of another one are of no use
-    patience   properties in a row that cannot be read, before the API as a whole is taken for the culprit; the same
-               where none at all could be read. None: never
+    patience   so many properties in a row that cannot be read raise the question whether any can: another one is asked
+               for. Where that fails too, or none of the list could be read, it is no property's trouble. None: never
 
     A property that cannot be read is a failure of its page: unknown (4xx), failing (5xx, timeouts, after all attempts),
     or not understood. Raises ConnectionFailed, RateLimited, CredentialsRefused, RequestRejected, InvalidData.
@@ -69,7 +70,7 @@ class CupidReader(WireReader):
         self._source = source
         self._position = request.position
         self._fetcher = Fetcher(wire, source.languages)
-        self._read_some = request.position is not None
+        self._good: int | None = None  # the last one that was read
         self._unread = 0  # in a row
 
     def _read(self) -> Generator[Page, None, None]:
@@ -80,7 +81,7 @@ class CupidReader(WireReader):
                 size = self._tune()["batch_size"]
                 batch, left = left[:size], left[size:]
                 outcomes = self._fetcher.fetch(batch, self._source.marks(batch))
-                self._blame(outcomes, is_last=not left)
+                self._blame(outcomes, left)
                 yield _page(outcomes, batch[-1] if left else None, len(ids), self._source.form)
             self._ended = True
         finally:
@@ -93,21 +94,27 @@ class CupidReader(WireReader):
         self._fetcher.width = settings["max_concurrent"]
         return settings
 
-    def _blame(self, outcomes: Sequence[Outcome], *, is_last: bool) -> None:
+    def _blame(self, outcomes: Sequence[Outcome], left: Sequence[int]) -> None:
         """Raises the error of a property where it is no matter of this one alone."""
         if self._source.patience is None:
             return
         error: SyncError | None = None
         for outcome in outcomes:
             if not isinstance(outcome, Unread):
-                self._read_some, self._unread = True, 0
+                self._good, self._unread = outcome.property_id, 0
             else:
                 error = outcome.error
                 self._unread += not isinstance(error, RequestRejected)  # what is unknown says nothing of the others
-            if error is not None and self._unread >= self._source.patience:
+        if error is not None and self._unread >= self._source.patience:
+            if not any(self._fetcher.can_read(one) for one in self._witnesses(left)):
                 raise error
-        if is_last and error is not None and not self._read_some:
+            self._unread = 0  # these are in trouble, and others are not
+        if error is not None and not left and self._good is None and self._position is None:
             raise error
+
+    def _witnesses(self, left: Sequence[int]) -> Sequence[int]:
+        """The one that was read last, which another failure of says that it is Cupid; else some that come later."""
+        return [self._good] if self._good is not None else left[:: max(1, len(left) // WITNESSES)][-WITNESSES:]
 
 
 def _page(outcomes: Sequence[Outcome], position: int | None, total: int, form: str) -> Page:
