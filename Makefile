@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 .PHONY: help up test check bench chaos test-coverage logs lock install
 
 help: ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## install what is missing into .venv
 	@:
@@ -59,6 +59,36 @@ bench: $(INSTALLED) ## the benchmarks, side by side with their baselines (ARGS="
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		--requirement benchmarks/requirements.lock
 	@touch $@
+
+# These ask the API of the running `make up`; or API_URL=https://… SYNCAPP_ADMIN_TOKEN=… make sync-status
+ASK := $(or $(PYTHON),$(wildcard $(BIN)/python),python3) scripts/ask.py
+PROPERTIES := /api/v1/admin/sync
+
+.PHONY: sync-now sync-status sync-health sync-start sync-start-24h sync-stop sync-logs sync-settings
+
+sync-now: ## sync the properties now
+	@$(ASK) POST $(PROPERTIES)
+
+sync-status: ## whether their sync runs by itself, and how the last run ended
+	@$(ASK) GET $(PROPERTIES)/status
+
+sync-health: ## how their sync is, and whether it is overdue
+	@$(ASK) GET $(PROPERTIES)/health
+
+sync-start: ## turn their schedule on: every 12 hours
+	@$(ASK) POST "$(PROPERTIES)/start?interval=12h"
+
+sync-start-24h: ## the same, every 24 hours
+	@$(ASK) POST "$(PROPERTIES)/start?interval=24h"
+
+sync-stop: ## turn it off; a run in flight stops
+	@$(ASK) POST $(PROPERTIES)/stop
+
+sync-logs: ## their latest runs
+	@$(ASK) GET "$(PROPERTIES)/logs?limit=10&offset=0"
+
+sync-settings: ## what can be changed while it runs
+	@$(ASK) GET $(PROPERTIES)/settings
 
 logs: ## follow what the processes of `make up` print
 	@tail -n 200 -F "$(HOME_FOLDER)/syncapp.log"

@@ -16,6 +16,7 @@ from syncapp.cli.orgs import orgs
 from syncapp.cli.output import emit
 from syncapp.cli.runs import cancel, errors, replay, retry, run, runs
 from syncapp.cli.schedules import schedules
+from syncapp.cli.settings import settings
 from syncapp.cli.sync import sync, trigger
 from syncapp.cli.syncs import syncs
 from syncapp.cli.tokens import tokens
@@ -33,6 +34,7 @@ COMMANDS = (
     errors,
     replay,
     schedules,
+    settings,
     orgs,
     tokens,
     credentials,

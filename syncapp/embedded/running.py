@@ -13,12 +13,13 @@ from syncapp.embedded.home import Home
 from syncapp.embedded.server import command_line
 
 FILE = "environment.json"
+ADDRESS = "api-url"
 # What a command has no use for, or is part of DATABASE_URL.
 LEFT_OUT = ("syncapp_home", "syncapp_admin", "postgres_", "log_", "port", "flower_port", "web_concurrency", "dyno")
 
 
 def record(home: Home, environment: Mapping[str, str]) -> None:
-    """Writes down the settings that were made, whether by `syncapp up` or by its user. Mode 0600."""
+    """Writes down the settings that were made, by `syncapp up` or by its user, and where the API is. Mode 0600."""
     made: dict[str, str] = {}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
@@ -27,6 +28,8 @@ def record(home: Home, environment: Mapping[str, str]) -> None:
         if value is not None and not name.startswith(LEFT_OUT):
             made[name.upper()] = value
     home.write(FILE, orjson.dumps(made).decode())
+    if "PORT" in environment:
+        home.write(ADDRESS, f"http://127.0.0.1:{environment['PORT']}")
 
 
 def environment_beside(folder: Path) -> dict[str, str] | None:

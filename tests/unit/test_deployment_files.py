@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_the_defaults_it_shows_are_the_defaults(monkeypatch: pytest.MonkeyPatch)
     for name, value in shown.items():
         monkeypatch.setenv(name, value)
     assert load_settings() == defaults
+
+
+def test_make_has_the_targets_that_are_promised_and_lists_them() -> None:
+    text = (ROOT / "Makefile").read_text()
+    promised = {"up", "test", "check", "bench", "chaos", "logs", "test-coverage", "help", "sync-now", "sync-status"}
+    promised |= {"sync-health", "sync-start", "sync-start-24h", "sync-stop", "sync-logs", "sync-settings"}
+    assert promised <= set(re.findall(r"^([a-z0-9-]+):.*## ", text, re.MULTILINE))
+    phony = {word for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for word in line.split()}
+    assert promised <= phony
+    ended = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert promised <= {line.split()[1] for line in ended.stdout.splitlines() if line.startswith("  make ")}
 
 
 @pytest.mark.parametrize("name", sorted(PROCESSES))
