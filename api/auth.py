@@ -196,8 +196,12 @@ def default_organization() -> Scope:
 
 
 def check_sync(name: str) -> None:
-    """Raises NotFound, and Forbidden where a member would have the default organization's source read."""
-    if find_sync(name).provider is None:
+    """Raises NotFound, and Forbidden where a member would have the default organization's source read, or one that is
+    for admins alone."""
+    sync = find_sync(name)
+    if sync.admins_only and not caller_is_admin():
+        raise Forbidden(f"The sync {name} is for admins")
+    if sync.provider is None:
         _check_not_foreign(services().settings.default_organization_id)
 
 

@@ -72,8 +72,8 @@ def get_run(sync_id: str) -> queries.RunView:
 @blueprint.arguments(PageArgs(), location="query")
 @blueprint.response(200, ChangeListSchema, example=examples.CHANGES)
 @blueprint.alt_response(404, "NOT_FOUND")
-def list_changes(page: dict[str, int], sync_id: str) -> queries.Listed:
-    """What the run changed, or what a dry run would change"""
+def list_changes(page: dict[str, int], sync_id: str) -> queries.ChangeList:
+    """What the run changed, or what a dry run would change, field by field"""
     return queries.list_changes(services().database, visible(), sync_id, **page)
 
 
@@ -118,6 +118,17 @@ def retry_run(sync_id: str) -> Triggered:
     """Go on with a failed or cancelled run from its checkpoint"""
     parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
     run = commands.retry_run(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
+    parts.dispatch([run])
+    return run
+
+
+@blueprint.post(f"{ONE}/undo")
+@blueprint.response(202, TriggeredSchema, example=examples.UNDO)
+@limited
+def undo_run(sync_id: str) -> Triggered:
+    """Put back what a run changed, where nobody has changed the same since"""
+    parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
+    run = commands.undo_run(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
     parts.dispatch([run])
     return run
 

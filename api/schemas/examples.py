@@ -82,16 +82,15 @@ DEAD_LETTERS = listed(
         "replayed_at": None,
     }
 )
-_CLIENT = {"name": "Ann Lee", "email": "ann@example.com", "phone": "+1 555 0100", "source_updated_at": TIME_EXAMPLE}
 CHANGES = listed(
     {
-        "stream": "clients",
-        "external_id": "4711",
+        "stream": "properties",
+        "external_id": "1641879",
         "operation": "updated",
-        "before": _CLIENT,
-        "after": _CLIENT | {"name": "Anna Lee", "source_updated_at": NEXT_TIME},
+        "before": {"stars": 4, "rooms[12].max_adults": 2},
+        "after": {"stars": 5, "rooms[12].max_adults": 3},
     }
-)
+) | {"kept": True}
 _EVENT = {
     "sync_id": EXAMPLE_ID,
     "organization_id": "default",
@@ -122,4 +121,5 @@ CANCELLED = {
 }
 _EARLIER = "sync_default_20250630_110000_5e6f7a8b"
 RETRY = TRIGGERED_EXAMPLE | {"message": f"Retry of {_EARLIER} started"}
+UNDO = TRIGGERED_EXAMPLE | {"message": f"Undo of 3 changes of {_EARLIER} started"}
 REPLAY = TRIGGERED_EXAMPLE | {"message": f"Replay of 8 failed records of {_EARLIER} started"}

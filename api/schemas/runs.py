@@ -150,13 +150,24 @@ class ChangeSchema(Schema):
     stream = fields.String(required=True)
     external_id = fields.String(required=True)
     operation = fields.String(required=True, validate=validate.OneOf(["created", "updated", "deleted"]))
-    before = fields.Raw(required=True, allow_none=True)
-    after = fields.Raw(required=True, allow_none=True)
+    before = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What differs, by field (`address.city`, `rooms[12].max_adults`); null: absent."},
+    )
+    after = fields.Dict(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The same afterwards. Of rows that came or left only a dry run tells the content."},
+    )
 
 
 class ChangeListSchema(Schema):
     items = fields.List(fields.Nested(ChangeSchema), required=True)
     total = fields.Integer(required=True)
+    kept = fields.Boolean(
+        required=True, metadata={"description": "False: runs of this sync keep no changes, only dry runs tell them."}
+    )
 
 
 class DeadLetterSchema(Schema):

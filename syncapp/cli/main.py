@@ -14,7 +14,7 @@ from syncapp.cli.doctor import doctor
 from syncapp.cli.failures import Edge
 from syncapp.cli.orgs import orgs
 from syncapp.cli.output import emit
-from syncapp.cli.runs import cancel, errors, replay, retry, run, runs
+from syncapp.cli.runs import cancel, errors, replay, retry, run, runs, undo
 from syncapp.cli.schedules import schedules
 from syncapp.cli.settings import settings
 from syncapp.cli.sync import sync, trigger
@@ -33,6 +33,7 @@ COMMANDS = (
     retry,
     errors,
     replay,
+    undo,
     schedules,
     settings,
     orgs,

@@ -76,14 +76,13 @@ def show_changes(found: Listed, sync_id: str) -> None:
 
 
 def _difference(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
-    """`name: Ann -> Anna`, the fields that differ; of a new record all that it holds."""
+    """`name: Ann -> Anna`, the fields that differ; of a record that a dry run would create or delete, all it holds."""
     old, new = before or {}, after or {}
     if before is None:
         return ", ".join(f"{name}: {_short(value)}" for name, value in new.items() if value is not None)
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     if after is None:
         return ", ".join(f"{name}: {_short(value)}" for name, value in old.items() if value is not None)
-    return ", ".join(f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in names)
+    return ", ".join(f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}" for name in {**old, **new})
 
 
 def _short(value: object, longest: int = 60) -> str:

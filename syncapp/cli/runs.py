@@ -13,7 +13,7 @@ from syncapp.cli.context import Decorated, Moment, connect, json_option, organiz
 from syncapp.cli.output import emit, note, seconds_text, show_table
 from syncapp.cli.results import document_of, first_changes, show_changes, show_run, status_of
 from syncapp.cli.sync import follow, hand_over
-from syncapp.commands import cancel_run, replay_errors, retry_run
+from syncapp.commands import cancel_run, replay_errors, retry_run, undo_run
 from syncapp.engine.runtime import utc_now
 from syncapp.queries import RunFilter, RunView, get_run, list_errors, list_runs
 from syncapp.records import RunStatus, Trigger
@@ -127,6 +127,16 @@ def replay(sync_id: str, wait: bool) -> None:
     """Try the failed records of a run again, as a new run that a worker does."""
     app = connect(everyone=True)
     hand_over(app, replay_errors(app.database, app.scope, app.settings, utc_now, sync_id, app.actor), wait=wait)
+
+
+@click.command("undo")
+@click.argument("sync_id")
+@wait_option
+@json_option
+def undo(sync_id: str, wait: bool) -> None:
+    """Put back what a run changed, where nobody has changed the same since, as a new run that a worker does."""
+    app = connect(everyone=True)
+    hand_over(app, undo_run(app.database, app.scope, app.settings, utc_now, sync_id, app.actor), wait=wait)
 
 
 def _line(run: RunView) -> tuple[object, ...]:

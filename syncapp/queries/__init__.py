@@ -36,6 +36,7 @@ from syncapp.queries.property_history import (
 )
 from syncapp.queries.readiness import Health, Readiness, health, readiness
 from syncapp.queries.runs import (
+    ChangeList,
     RunError,
     RunFilter,
     RunPage,
@@ -52,6 +53,7 @@ __all__ = [
     "AuditFilter",
     "AuditPage",
     "AuditView",
+    "ChangeList",
     "ClinikoStatus",
     "EventPage",
     "Freshness",

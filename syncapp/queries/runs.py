@@ -15,6 +15,7 @@ from syncapp.errors import NotFound
 from syncapp.models import DeadLetter, Run, RunChange
 from syncapp.queries.paging import Listed, read_cursor, write_cursor
 from syncapp.records import Json
+from syncapp.registry import SYNCS
 from syncapp.scope import Scope
 
 
@@ -71,6 +72,13 @@ class RunPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeList(Listed):
+    """`kept` is false where runs of the sync keep no changes: none is listed then, whatever the run changed."""
+
+    kept: bool
+
+
 PLAIN = [field.name for field in fields(RunView) if field.name != "error"]
 COLUMNS = [getattr(Run, name) for name in (*PLAIN, "error_type", "error_code", "error_message", "created_at")]
 
@@ -100,17 +108,21 @@ def list_runs(db: Database, scope: Scope, wanted: RunFilter, *, limit: int = 10,
     return RunPage([_view(row) for row in rows[:limit]], total, more)
 
 
-def list_changes(db: Database, scope: Scope, sync_id: str, *, limit: int = 10, offset: int = 0) -> Listed:
+def list_changes(db: Database, scope: Scope, sync_id: str, *, limit: int = 10, offset: int = 0) -> ChangeList:
     """What the run changed, or, for a dry run, would change; in the order it was done. Raises NotFound.
 
-    Items: stream, external_id, operation (created, updated, deleted), before, after (JSON objects or None).
+    Items: stream, external_id, operation (created, updated, deleted), before, after: what differs, by field
+    (`address.city`); None for a row that came or left, of which a dry run tells the content.
     """
     columns = (RunChange.stream, RunChange.external_id, RunChange.operation, RunChange.before, RunChange.after)
     with db.session(scope) as session:
-        _check_exists(session, sync_id)
+        run = session.execute(select(Run.sync, Run.dry_run).where(Run.sync_id == sync_id)).one_or_none()
+        if run is None:
+            raise NotFound(f"There is no run {sync_id}")
+        kept = run.dry_run or any(one.name == run.sync and one.policy.record_changes for one in SYNCS)
         total = session.execute(select(func.count()).where(RunChange.sync_id == sync_id)).scalar_one()
         query = select(*columns).where(RunChange.sync_id == sync_id).order_by(RunChange.id)
-        return Listed(session.execute(query.limit(limit).offset(offset)).all(), total)
+        return ChangeList(session.execute(query.limit(limit).offset(offset)).all(), total, kept)
 
 
 def list_errors(db: Database, scope: Scope, sync_id: str, *, limit: int = 10, offset: int = 0) -> Listed:

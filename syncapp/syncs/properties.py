@@ -103,4 +103,5 @@ PROPERTIES = Sync(
     missing=_missing,
     policy=Policy(record_changes=True),
     settings=SETTINGS,
+    admins_only=True,
 )

@@ -45,6 +45,7 @@ CLOSED = [
     ("GET", "/api/v1/runs/sync_x/events"),
     ("GET", "/api/v1/runs/sync_x/errors"),
     ("POST", "/api/v1/runs/sync_x/errors/replay"),
+    ("POST", "/api/v1/runs/sync_x/undo"),
     ("POST", "/api/v1/runs/sync_x/cancel"),
     ("POST", "/api/v1/runs/sync_x/retry"),
     ("GET", "/api/v1/syncs"),
@@ -167,7 +168,7 @@ class TestMembers:
         assert foreign | {"message": ""} == unknown | {"message": ""}
         assert foreign["message"].replace("theirs", "nobodys") == unknown["message"]
 
-    @pytest.mark.parametrize("action", ["cancel", "retry", "errors/replay"])
+    @pytest.mark.parametrize("action", ["cancel", "retry", "errors/replay", "undo"])
     def test_nothing_foreign_is_touched(self, api: Api, member: str, action: str) -> None:
         api.add_run("sync_theirs", status="starting")
         check_error(api.post(f"/api/v1/runs/sync_theirs/{action}", token=member), 404, "not_found")

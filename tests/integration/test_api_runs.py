@@ -183,4 +183,6 @@ class TestChanges:
 
     def test_none(self, api: Api) -> None:
         api.add_run("sync_x")
-        assert api.get("/api/v1/runs/sync_x/changes").get_json() == {"items": [], "total": 0}
+        assert api.get("/api/v1/runs/sync_x/changes").get_json() == {"items": [], "total": 0, "kept": False}
+        api.add_run("sync_y", sync="properties")
+        assert api.get("/api/v1/runs/sync_y/changes").get_json() == {"items": [], "total": 0, "kept": True}

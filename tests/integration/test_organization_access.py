@@ -105,6 +105,7 @@ ROUTES = [
     Route("POST", f"{RUN}/cancel", OF_A_RUN, "run", 202, run="starting"),
     Route("POST", f"{RUN}/retry", OF_A_RUN, "run", 202),
     Route("POST", f"{RUN}/errors/replay", OF_A_RUN, "run", 202),
+    Route("POST", f"{RUN}/undo", OF_A_RUN, "run", 409),
     Route("GET", f"{V1}/schedules", OF_ALL),
     Route("PATCH", f"{V1}/schedules/<name>", OF_ALL, body={"enabled": True}),
     Route("GET", f"{V1}/audit", ADMINS),

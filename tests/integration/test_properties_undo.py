@@ -105,3 +105,15 @@ def test_what_an_undo_could_not_put_back_is_not_replayed(catalogue: Catalogue) -
     assert "stars was changed again since" in catalogue.failures(undone["sync_id"])[str(catalogue.ids[0])][1]
     answer = catalogue.api.post(f"/api/v1/runs/{undone['sync_id']}/errors/replay")
     assert (answer.status_code, answer.get_json()["details"]["error_code"]) == (409, "UNDO_NOT_REPLAYABLE")
+
+
+def test_members_neither_start_nor_undo_it(catalogue: Catalogue) -> None:
+    run = catalogue.sync()
+    member = catalogue.api.make_token("default")
+    for path, body in (("/api/v1/runs", {"sync": "properties"}), (f"/api/v1/runs/{run['sync_id']}/undo", None)):
+        answer = catalogue.api.post(path, json=body, token=member)
+        assert (answer.status_code, answer.get_json()["details"]["message"]) == (
+            403,
+            "The sync properties is for admins",
+        )
+    assert catalogue.api.get(f"/api/v1/runs/{run['sync_id']}", token=member).status_code == 200
