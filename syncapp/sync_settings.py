@@ -23,12 +23,12 @@ log = structlog.get_logger(__name__)
 
 WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 READ = "SELECT setting_key, setting_value, description FROM sync_setting_values WHERE sync = %s"
-# The rows stand in the definitions' order, so that two who make them at once wait for each other and for nothing else.
+# By key, as everybody locks them: two who do so at once wait for each other, and never each for the other.
 SEED = """
 INSERT INTO sync_setting_values AS kept (sync, setting_key, setting_value, description)
 SELECT %(sync)s, key, value, description
-FROM unnest(%(keys)s::text[], %(values)s::text[], %(descriptions)s::text[])
-    WITH ORDINALITY AS given (key, value, description, number) ORDER BY number
+FROM unnest(%(keys)s::text[], %(values)s::text[], %(descriptions)s::text[]) AS given (key, value, description)
+ORDER BY key
 ON CONFLICT (sync, setting_key) DO UPDATE SET description = excluded.description
     WHERE kept.description <> excluded.description"""
 

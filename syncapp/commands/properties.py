@@ -70,7 +70,7 @@ def change_settings(
     """
     wanted = _checked(changes)
     with db.session(EVERYONE) as session:
-        # Always the schedule before the rows, and these in one order: who changes the same at once waits, no more.
+        # Always the schedule first, then the rows by key: two who change them at once never wait each for the other.
         before: dict[str, Json] = {}
         after: dict[str, Json] = {}
         if wanted.keys() & set(OF_THE_SCHEDULE):

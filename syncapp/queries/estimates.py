@@ -24,6 +24,7 @@ WHOLE = (
 )
 SLOWEST = 2.0  # times what the rate limit alone would take: the API has a pace of its own, and we have to write
 MINUTE, HOUR = 60.0, 3_600.0
+ALMOST = 0.9  # from there on it is told in the longer unit
 
 
 def estimate_duration(db: Database, scope: Scope, settings: Settings, before: datetime) -> str:
@@ -50,9 +51,9 @@ def estimate_duration(db: Database, scope: Scope, settings: Settings, before: da
 
 def show_range(low: float, high: float) -> str:
     """Of seconds: `40-50 seconds`, `about 1 minute`, `5-10 minutes`, `2-3 hours`."""
-    if high < 1.5 * MINUTE:
+    if low < ALMOST * MINUTE and high < 1.5 * MINUTE:
         return _rounded(low, high, 10, 10, "second")
-    if high < 1.5 * HOUR:
+    if low < ALMOST * HOUR and high < 1.5 * HOUR:
         return _rounded(low / MINUTE, high / MINUTE, 1 if high < 20 * MINUTE else 5, 1, "minute")
     return _rounded(low / HOUR, high / HOUR, 1, 1, "hour")
 
