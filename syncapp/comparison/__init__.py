@@ -5,9 +5,9 @@ Equal things come in other clothes: `""` for what is absent, 1.0 for 1, a list i
 round by `inverse`, takes them out again.
 """
 
-from syncapp.comparison.difference import Difference, Mismatch, apply, compare, inverse
+from syncapp.comparison.difference import Difference, Mismatch, apply, compare, compare_canonical, inverse
 from syncapp.comparison.field import top
 from syncapp.comparison.place import Lists
 from syncapp.comparison.value import canonical
 
-__all__ = ["Difference", "Lists", "Mismatch", "apply", "canonical", "compare", "inverse", "top"]
+__all__ = ["Difference", "Lists", "Mismatch", "apply", "canonical", "compare", "compare_canonical", "inverse", "top"]

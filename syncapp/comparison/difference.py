@@ -1,7 +1,7 @@
 """Differences: found, put in, taken out again.
 
-All three work on trees: canonical documents in which an element of a named list stands under what a field has in
-brackets for it, as a member stands under its name.
+They are put in, and taken out, in trees: canonical documents in which an element of a named list stands under what a
+field has in brackets for it, as a member stands under its name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ def compare(before: Mapping[str, Json] | None, after: Mapping[str, Json] | None,
     A change of what identifies an element is two: one element has left, another has come.
     """
     place = root(lists)
-    return sorted(_differences("", _tree(before or {}, place), _tree(after or {}, place)), key=itemgetter(0))
+    old, new = (canonical_at(dict(document or {}), place) or {} for document in (before, after))
+    return compare_canonical(old, new, lists)
+
+
+def compare_canonical(before: Mapping[str, Json], after: Mapping[str, Json], lists: Lists) -> list[Difference]:
+    """The same of two documents that are canonical already."""
+    return sorted(_differences("", before, after, root(lists)), key=itemgetter(0))
 
 
 def apply(document: Mapping[str, Json], differences: Iterable[Difference], lists: Lists) -> dict[str, Json]:
@@ -86,13 +92,19 @@ def _spread(value: Json, place: Place) -> Json:
         return {name: _spread(member, place.names.get(name, place.others)) for name, member in value.items()}
     if type(value) is not list or not place.members:
         return value
-    elements = _Elements()
+    named = _by_name(value, place)
+    return _Elements((name, _spread(element, place.elements)) for name, element in named.items())
+
+
+def _by_name(elements: Iterable[Json], place: Place) -> dict[str, Json]:
+    """The elements of a canonical list by what a field has in brackets for them."""
+    named: dict[str, Json] = {}
     times: dict[str, int] = {}
-    for element in value:
+    for element in elements:
         identity = identify(element, place.members)
         times[identity] = time = times.get(identity, 0) + 1
-        elements[identity if time == 1 else f"{identity}#{time}"] = _spread(element, place.elements)
-    return elements
+        named[identity if time == 1 else f"{identity}#{time}"] = element
+    return named
 
 
 def _gather(tree: Json) -> Json:
@@ -104,16 +116,24 @@ def _gather(tree: Json) -> Json:
     return tree
 
 
-def _differences(field: str, old: Json, new: Json) -> Iterator[Difference]:
-    """`field` has the dot before its first name: a name may be empty."""
-    if type(old) is not type(new) or not isinstance(old, dict):
-        yield Difference(field[1:], _gather(old), _gather(new))
-        return
-    for key in old.keys() | new.keys():
-        one, other = old.get(key), new.get(key)
-        if not same(one, other):
-            step = f"[{key}]" if type(old) is _Elements else member_text(key)
-            yield from _differences(field + step, one, other)
+def _differences(field: str, old: Json, new: Json, place: Place) -> Iterator[Difference]:
+    """Of two canonical values. `field` has the dot before its first name: a name may be empty."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in old.keys() | new.keys():
+            one, other = old.get(name), new.get(name)
+            if not _same_leaf(one, other):
+                yield from _differences(field + member_text(name), one, other, place.names.get(name, place.others))
+    elif place.members and isinstance(old, list) and isinstance(new, list):
+        ones, others = _by_name(old, place), _by_name(new, place)
+        for name in ones.keys() | others.keys():
+            yield from _differences(f"{field}[{name}]", ones.get(name), others.get(name), place.elements)
+    elif not same(old, new):
+        yield Difference(field[1:], old, new)
+
+
+def _same_leaf(one: Json, other: Json) -> bool:
+    """Most members are, and for them no field has to be named."""
+    return type(one) is type(other) and not isinstance(one, dict | list) and bool(one == other)
 
 
 def _holder(step: Step) -> type[dict[str, Json]]:

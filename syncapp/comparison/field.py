@@ -65,5 +65,5 @@ def member_text(name: str) -> str:
 def identity_text(texts: list[str]) -> str:
     """The identity of an element from the texts that make it up."""
     if len(texts) == 1:
-        return texts[0].translate(IN_IDENTITY)
+        return texts[0] if texts[0].isalnum() else texts[0].translate(IN_IDENTITY)
     return ",".join([text.translate(IN_JOINED) for text in texts])

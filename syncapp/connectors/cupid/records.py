@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from xxhash import xxh3_64_hexdigest
 
-from syncapp.comparison import Lists, canonical, compare
+from syncapp.comparison import Lists, canonical, compare_canonical
 from syncapp.definition import Normalize
 from syncapp.errors import InvalidRecord
 from syncapp.fields import read_boolean, read_integer, read_number, read_text
@@ -87,7 +87,7 @@ def _review_id(review: dict[str, Json], key: str) -> str:
 
 def _translation(document: dict[str, Json], translated: dict[str, Json]) -> dict[str, Json]:
     """What differs from the property itself; what is missing in a translation is as it is there."""
-    differing = compare(document, translated, LISTS)
+    differing = compare_canonical(document, translated, LISTS)
     return {one.field: one.new for one in differing if one.new is not None and not isinstance(one.new, dict)}
 
 
