@@ -45,8 +45,12 @@ ORGANIZATION_PARAMETER = {
     "description": "The organization the request is for. Members: their own alone, which is also the default.",
     "schema": {"type": "string", "pattern": ORGANIZATION_ID},
 }
-
-
+_WAIT = {"Retry-After": {"description": "Seconds, as `retry_after`.", "schema": {"type": "integer", "minimum": 1}}}
+HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}, "required": True}},
+    429: _WAIT,
+    503: _WAIT,
+}
 KEY_PARAMETER = {
     "name": KEY_HEADER,
     "in": "header",
@@ -136,7 +140,7 @@ class Api(flask_smorest.Api):
         for status in HTTPStatus:
             response: dict[str, Any] = {"description": status.phrase}
             if status >= 400:
-                response |= {"schema": ErrorSchema, "example": example(status)}
+                response |= {"schema": ErrorSchema, "example": example(status), "headers": HEADERS.get(status, {})}
             prepare_response(response, self.spec, self.DEFAULT_RESPONSE_CONTENT_TYPE)
             self.spec.components.response(status.name, response, lazy=True)
 

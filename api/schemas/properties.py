@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
@@ -124,6 +124,9 @@ class Value(fields.Raw):
 
 class SettingChangeSchema(Schema):
     """Which settings there are, and what each may be, the command knows; here is only what can be read at all."""
+
+    class Meta:
+        json_list: ClassVar[dict[str, int]] = {"minItems": 1, "maxItems": len(SETTING_KEYS)}
 
     setting_key = Name(longest=LONGEST_KEY, required=True, metadata={"enum": list(SETTING_KEYS)})
     setting_value = Value()
