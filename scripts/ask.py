@@ -24,10 +24,12 @@ def main(words: list[str]) -> int:
     try:
         if not 2 <= len(words) <= 3:
             raise Failed(USAGE)
-        print(json.dumps(ask(*find_api(), *words), indent=2, ensure_ascii=False))
+        print(json.dumps(ask(*find_api(), *words), indent=2, ensure_ascii=False), flush=True)
     except Failed as failed:
         print(f"Error: {failed}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

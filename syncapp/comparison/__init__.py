@@ -6,8 +6,19 @@ round by `inverse`, takes them out again.
 """
 
 from syncapp.comparison.difference import Difference, Mismatch, apply, compare, compare_canonical, inverse
-from syncapp.comparison.field import top
+from syncapp.comparison.field import keys_of, top
 from syncapp.comparison.place import Lists
 from syncapp.comparison.value import canonical
 
-__all__ = ["Difference", "Lists", "Mismatch", "apply", "canonical", "compare", "compare_canonical", "inverse", "top"]
+__all__ = [
+    "Difference",
+    "Lists",
+    "Mismatch",
+    "apply",
+    "canonical",
+    "compare",
+    "compare_canonical",
+    "inverse",
+    "keys_of",
+    "top",
+]

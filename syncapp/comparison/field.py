@@ -52,6 +52,11 @@ def unescape(text: str) -> str:
     return ESCAPED.sub(r"\1", text)
 
 
+def keys_of(field: str) -> list[str]:
+    """Its names and identities as they stand in the document: `rooms`, `12`, `max_adults`."""
+    return [unescape(step.key) for step in parse(field)]
+
+
 def top(field: str) -> str:
     """The first name of a field as it stands in the document: `rooms` of `rooms[12].max_adults`."""
     return parse(field)[0].key

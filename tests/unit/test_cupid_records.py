@@ -66,7 +66,12 @@ def test_a_translation_holds_what_differs() -> None:
     base = property_(rooms=[{"id": 1, "room_name": "Double room", "max_adults": 2}], description="Nice", fax="1")
     french = property_(rooms=[{"id": 1, "room_name": "Chambre double", "max_adults": 2}], description="", fax="1")
     found = row(base, fr=french, es=None, de=base)
-    assert found["translations"] == {"fr": {"rooms[1].room_name": "Chambre double"}}
+    assert found["translations"] == {"fr": {"rooms": {"1": {"room_name": "Chambre double"}}}}
+
+
+def test_what_changed_between_two_requests_is_no_translation() -> None:
+    found = row(property_(rating=8.5, chain=""), fr=property_(rating=8.7, chain="Chaîne", address={"city": "x"}))
+    assert found["translations"] == {"fr": {"chain": "Chaîne"}}
 
 
 def test_reviews_have_an_id_of_what_makes_them_out() -> None:

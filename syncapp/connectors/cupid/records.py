@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from xxhash import xxh3_64_hexdigest
 
-from syncapp.comparison import Lists, canonical, compare_canonical
+from syncapp.comparison import Lists, canonical, compare_canonical, keys_of
 from syncapp.definition import Normalize
 from syncapp.errors import InvalidRecord
 from syncapp.fields import read_boolean, read_integer, read_number, read_text
@@ -35,8 +35,8 @@ Read = Callable[[dict[str, Any], str, str], Any]
 def normalizer(table: Table) -> Normalize:
     """Makes what the source brought of a property a row of `table`.
 
-    Its last three columns are the reviews, with an id each; the translations, by language an object of the fields that
-    differ (`rooms[12].room_name`); and what the property has beside the fields that are known.
+    Its last three columns are the reviews, with an id each; the translations, by language an object of the texts that
+    differ (`{"rooms": {"12": {"room_name": …}}}`); and what the property has beside the fields that are known.
     """
     columns = [(column.name, READERS[column.kind]) for column in table.columns if column.name not in OURS]
     known = NOT_EXTRA.union(name for name, _ in columns)
@@ -86,9 +86,18 @@ def _review_id(review: dict[str, Json], key: str) -> str:
 
 
 def _translation(document: dict[str, Json], translated: dict[str, Json]) -> dict[str, Json]:
-    """What differs from the property itself; what is missing in a translation is as it is there."""
-    differing = compare_canonical(document, translated, LISTS)
-    return {one.field: one.new for one in differing if one.new is not None and not isinstance(one.new, dict)}
+    """The texts that differ from the property itself, each where it stands there: elements of lists by what identifies
+    them. What is missing is as it is there; numbers are not translated, they were read a moment later.
+    """
+    texts: dict[str, Json] = {}
+    for field, _, new in compare_canonical(document, translated, LISTS):
+        if isinstance(new, str | list):
+            *way, name = keys_of(field)
+            inner = texts
+            for step in way:
+                inner = inner.setdefault(step, {})
+            inner[name] = new
+    return texts
 
 
 def _text(record: dict[str, Any], name: str, key: str) -> str | None:
