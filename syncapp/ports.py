@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import gcd
@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import psycopg
 
 from syncapp.records import Applied, Batch, Json, Page
+
+UNEVEN_SECOND = 1.05  # seconds that the requests of one second are spread over
 
 
 class Clock(Protocol):
@@ -73,6 +75,12 @@ class Destination(Protocol):
 
     def apply(self, connection: psycopg.Connection[Any] | None, context: WriteContext, batch: Batch) -> Applied: ...
 
+    def undo(
+        self, connection: psycopg.Connection[Any] | None, context: WriteContext, changes: Sequence[Json]
+    ) -> Applied:
+        """Puts changes of an earlier run back, in this order. Each is a `Change` as JSON, with its key as
+        `external_id`. Asked only where the sync's policy records changes."""
+
     def count_missing(self, connection: psycopg.Connection[Any], context: WriteContext) -> tuple[int, int]:
         """After a complete read: how many live rows the read did not bring, and, where any, how many there are."""
 
@@ -91,26 +99,40 @@ class Dispatcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """At most so many requests in so many whole seconds, and again as many in the next ones.
+    """So many requests in so many seconds, evenly spaced; after a pause, as many at once as the burst.
 
-    In any minute that is one bucket more than it says: choose it so much below what the source allows.
+    In any time, that is at most what fits into it and the burst: choose it so much below what the source allows.
     """
 
     requests: int
-    seconds: int = 1
+    seconds: float = 1
+    burst: int = 1
 
     def __post_init__(self) -> None:
-        if self.requests < 1 or self.seconds < 1:
-            raise ValueError("a pace is at least one request in at least one second")
+        if self.requests < 1 or self.seconds < 1 or self.burst < 1:
+            raise ValueError("a pace is at least one request in at least one second, and one at once")
 
     @classmethod
     def per_minute(cls, requests: int) -> Pace:
-        """In the smallest buckets that come to exactly that: 180 are 3 a second, 100 are 5 in 3 seconds."""
+        """Exactly that, in the smallest bursts of whole seconds: 180 are 3 a second, 100 are 5 in 3 seconds."""
         parts = gcd(requests, 60)
-        return cls(requests // parts, 60 // parts)
+        return cls(requests // parts, 60 // parts, burst=requests // parts)
+
+    @classmethod
+    def per_second(cls, requests: int) -> Pace:
+        """One at a time, so that no second holds more than one too many, and no ten seconds more than ten times that.
+
+        What goes out evenly arrives unevenly, hence a little slower than it says.
+        """
+        return cls(requests, UNEVEN_SECOND)
+
+    @property
+    def spacing(self) -> float:
+        """Seconds from one request to the next."""
+        return self.seconds / self.requests
 
     def __str__(self) -> str:
-        return f"{self.requests} times in {self.seconds} s"
+        return f"{self.requests} times in {self.seconds:g} s"
 
 
 class RateLimit(Protocol):
@@ -119,7 +141,8 @@ class RateLimit(Protocol):
     def acquire(self, key: str, pace: Pace, sleep: Callable[[float], object] = time.sleep) -> None:
         """Waits for at most a moment (3 s), with `sleep`, which may raise what ends the waiting.
 
-        Raises RateLimited with the wait where it is longer, or where nobody can tell. The key names the source's quota:
-        all who ask under one key must give the same pace. It is kept in Redis and must hold no secret: where a quota
-        belongs to a key of the source, give a digest of that.
+        Raises RateLimited with the wait where it is longer, or where nobody can tell. The key names the source's quota.
+        Where the paces that are given under one key differ, each request follows its own: one that has changed holds
+        from the next request on. The key is kept in Redis and must hold no secret: where a quota belongs to a key of
+        the source, give a digest of that. Send at once: what is held up after the permission comes out in a heap.
         """
