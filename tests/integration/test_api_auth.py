@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.api import ADMIN, Api, add_dead_letter, ago, check_error
 
-IDS = {"sync_id": "sync_x", "name": "clients", "organization_id": "other", "token_id": "tok_x"}
+IDS = {"sync_id": "sync_x", "name": "clients", "organization_id": "other", "token_id": "tok_x", "property_id": "12"}
 ADMINS = [
     ("GET", "/api/v1/schedules"),
     ("PATCH", "/api/v1/schedules/clients"),
@@ -21,6 +21,15 @@ ADMINS = [
     ("POST", "/api/v1/organizations/other/tokens"),
     ("DELETE", "/api/v1/organizations/other/tokens/tok_x"),
     ("POST", "/api/v1/sync/cleanup"),
+    ("POST", "/api/v1/admin/sync"),
+    ("GET", "/api/v1/admin/sync/status"),
+    ("POST", "/api/v1/admin/sync/start"),
+    ("POST", "/api/v1/admin/sync/stop"),
+    ("GET", "/api/v1/admin/sync/health"),
+    ("GET", "/api/v1/admin/sync/logs"),
+    ("GET", "/api/v1/admin/sync/settings"),
+    ("PUT", "/api/v1/admin/sync/settings"),
+    ("GET", "/api/v1/admin/properties/12/changes"),
 ]
 OF_ONE = [
     ("POST", "/api/v1/sync/start/other"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from api.context import EXTENSION
@@ -43,6 +45,9 @@ OF_THE_DEFAULT: Answers = {
 }
 
 
+OF_THE_DEFAULT_S_ADMINS: Answers = ADMINS | {"admin": OF_THE_DEFAULT["admin"]}
+
+
 @dataclass(frozen=True)
 class Route:
     """`place` is where the organization is named; `run` the status of the run that a path names."""
@@ -52,22 +57,24 @@ class Route:
     answers: Answers
     place: str = "header"
     ok: int = 200
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Any = field(default_factory=dict)
     run: str = "failed"
 
     def path(self, target: str) -> str:
         ids = {"organization_id": target, "sync_id": f"sync_{target}", "token_id": f"tok_{target}", "name": "clients"}
+        ids |= {"property_id": "12"}
         return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: ids[found[1]], self.rule)
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule} ({self.place})"
 
 
-V1, ONE, RUN = "/api/v1", "<organization_id>", "/api/v1/runs/<sync_id:sync_id>"
+V1, ONE, RUN = "/api/v1", "<organization:organization_id>", "/api/v1/runs/<sync_id:sync_id>"
 KEYS = f"{V1}/cliniko/credentials/{ONE}"
 TOKENS = f"{V1}/organizations/{ONE}/tokens"
 START = {"sync": "cliniko", "mode": "basic"}
 NAMED = {"name": "x"}
+RATE = [{"setting_key": "rate_limit", "setting_value": 5}]
 ROUTES = [
     Route("GET", f"{V1}/sync/status", OF_THE_DEFAULT),
     Route("POST", f"{V1}/sync/clients", OF_THE_DEFAULT, ok=202),
@@ -87,6 +94,15 @@ ROUTES = [
     Route("GET", f"{V1}/cliniko/test-connection/{ONE}", OF_ONE, "path"),
     Route("PUT", KEYS, OF_ONE, "path", body={"api_key": KEY}),
     Route("DELETE", KEYS, OF_ONE, "path", 204),
+    Route("POST", f"{V1}/admin/sync", OF_THE_DEFAULT_S_ADMINS, ok=202),
+    Route("GET", f"{V1}/admin/sync/status", OF_THE_DEFAULT_S_ADMINS),
+    Route("POST", f"{V1}/admin/sync/start", OF_THE_DEFAULT_S_ADMINS),
+    Route("POST", f"{V1}/admin/sync/stop", OF_THE_DEFAULT_S_ADMINS),
+    Route("GET", f"{V1}/admin/sync/health", OF_THE_DEFAULT_S_ADMINS),
+    Route("GET", f"{V1}/admin/sync/logs", OF_THE_DEFAULT_S_ADMINS),
+    Route("GET", f"{V1}/admin/sync/settings", OF_THE_DEFAULT_S_ADMINS),
+    Route("PUT", f"{V1}/admin/sync/settings", OF_THE_DEFAULT_S_ADMINS, body=RATE),
+    Route("GET", f"{V1}/admin/properties/<int:property_id>/changes", OF_THE_DEFAULT_S_ADMINS),
     Route("GET", f"{V1}/organizations", OF_ALL),
     Route("POST", f"{V1}/organizations", OF_ALL, ok=201, body=NAMED),
     Route("PATCH", f"{V1}/organizations/{ONE}", ADMINS, "path", body=NAMED),
@@ -124,7 +140,7 @@ class World:
 
     def call(self, route: Route, who: str, target: str, also: str | None = None) -> TestResponse:
         """`also` is an organization that the header names besides."""
-        asked: dict[str, Any] = {"json": dict(route.body)} if route.body else {}
+        asked: dict[str, Any] = {"json": copy(route.body)} if route.body else {}
         if route.place == "query" and target:
             asked["query_string"] = {"organization_id": target}
         if route.place == "body" and target:
@@ -142,7 +158,8 @@ class World:
 
     def rows(self) -> list[dict[str, Any]]:
         """All that a request may change, but for when a token was last used."""
-        names = ("sync_runs", "dead_letters", "credentials", "organizations", "schedules", "audit_log", "run_events")
+        names = ["sync_runs", "dead_letters", "credentials", "organizations", "schedules", "audit_log", "run_events"]
+        names += ["sync_setting_values", "properties"]
         kept = [row for name in names for row in self.api.query(f"SELECT t::text FROM {name} t ORDER BY 1")]
         return kept + self.api.query("SELECT id, revoked_at FROM tokens ORDER BY id")
 
@@ -151,6 +168,8 @@ class World:
 def world(practice: Practice) -> World:
     practice.api.app.extensions[EXTENSION].__dict__["rate_limit"] = NoLimit()
     practice.upstream.api.add(KEY)
+    object.__setattr__(practice.api.settings, "cupid_api_key", SecretStr("key"))
+    practice.api.execute("INSERT INTO properties (organization_id, external_id) VALUES ('default', '12')")
     for one in ("acme", "other"):
         practice.api.add_organization(one)
     for one in ORGANIZATIONS:
