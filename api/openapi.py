@@ -104,7 +104,7 @@ class Blueprint(flask_smorest.Blueprint):
         marks = {name: getattr(obj, name, False) for name in ("is_open", "is_admin_only", "is_trigger", "is_counted")}
         for method, info in self._docs[endpoint].items():
             if method != "parameters":
-                info["access"] = marks | {"operation": endpoint}
+                info["access"] = marks | {"operation": f"{self.name}_{endpoint}"}
 
     def _prepare_access_doc(self, doc: dict[str, Any], info: dict[str, Any], **_: Any) -> dict[str, Any]:
         marks = info["access"]
@@ -124,6 +124,7 @@ class Blueprint(flask_smorest.Blueprint):
             statuses += [413, 415]
         for status in statuses:
             doc["responses"].setdefault(status, HTTPStatus(status).name)
+        doc["responses"] = dict(sorted(doc["responses"].items(), key=lambda one: int(one[0])))
         return doc
 
 
