@@ -11,7 +11,7 @@ import pytest
 from tests.integration.administration import CONFIGURED, SYNC, align, data, tick
 from tests.integration.api import TIME, Api, add_ended, ago, check_error, open_api
 from tests.integration.properties import Catalogue, open_catalogue
-from tests.integration.test_api_docs import check, resolve
+from tests.openapi import Document
 
 PROPERTIES = "/api/v1/admin/properties"
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -278,11 +278,11 @@ class TestEstimates:
     "path", ["/sync/status", "/sync/health", "/sync/logs", "/sync/settings", "/properties/12/changes"]
 )
 def test_answers_are_what_the_document_says(api: Api, path: str) -> None:
-    document = api.get("/docs/swagger.json").get_json()
+    document = Document(api.get("/docs/swagger.json").get_json())
     add_ended(api, "sync_1", HOUR, **OURS)
     columns = "sync_id, stream, external_id, operation"
     api.execute(f"INSERT INTO run_changes ({columns}) VALUES ('sync_1', 'properties', '12', 'created')")
-    answer = api.get(f"/api/v1/admin{path}")
-    described = document["paths"][f"/api/v1/admin{path}".replace("/12/", "/{property_id}/")]["get"]["responses"]["200"]
-    schema = resolve(document, described)["content"]["application/json"]["schema"]
-    check(document, schema, answer.get_json(), path)
+    answer = api.get(f"/api/v1/admin{path}").get_json()
+    rule = f"/api/v1/admin{path}".replace("/12/", "/{property_id}/")
+    [found] = [one for one in document.operations if (one.method, one.path) == ("get", rule)]
+    assert document.problems(found.responses[200]["content"]["application/json"]["schema"], answer) == []
