@@ -200,7 +200,7 @@ def check_upstreams(settings: Settings) -> Iterator[Check]:
             yield check_upstream(find_sync(sync.name), settings)
             continue
         unset = ", ".join(sync.missing(settings))
-        state = WARNING if configured else FAILED
+        state = OK if configured else FAILED
         yield Check(f"{sync.name}: upstream", state, f"not configured: {unset} unset", f"set {unset} to sync it")
 
 

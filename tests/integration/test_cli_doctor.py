@@ -8,6 +8,8 @@ import pytest
 
 from config.celery import QUEUES
 from syncapp.cli import checks
+from syncapp.demo.cupid import API_KEY as CUPID_KEY
+from syncapp.demo.cupid import cupid_server
 from tests.integration.cli import Shell
 
 SERVED = "INSERT INTO processes (name, kind, queues) VALUES ('w@here', 'worker', '{sync,default,mailers}')"
@@ -53,7 +55,9 @@ def test_nothing_is_wrong(well: Shell) -> None:
         "appointments: runs",
         "clients: upstream",
         "appointments: upstream",
+        "properties: upstream",
     }
+    assert found["properties: upstream"]["found"] == "not configured: CUPID_API_KEY unset"
     printed = well("doctor")
     assert printed.out.endswith("\nNothing is wrong\n")
     assert printed.err == ""
@@ -62,7 +66,7 @@ def test_nothing_is_wrong(well: Shell) -> None:
 def test_what_is_wrong_is_shown_with_what_mends_it(well: Shell) -> None:
     well.execute("DELETE FROM processes")
     printed = well("doctor", code=1)
-    assert printed.out.endswith("\n4 of 14 are wrong\n")
+    assert printed.out.endswith("\n4 of 15 are wrong\n")
     found = look(well)
     assert found["queue mailers"]["state"] == "failed"
     assert "make up" in found["queue mailers"]["mend"]
@@ -149,3 +153,17 @@ def test_what_can_wait_is_no_fault(well: Shell) -> None:
     assert found["admin token"]["state"] == "warning"
     printed = well("doctor", SYNCAPP_ADMIN_TOKEN=None, SYNCAPP_HOME="/nowhere")
     assert printed.out.endswith("Nothing is wrong, 2 to look at when there is time\n")
+
+
+def test_cupid_is_asked_for_one_property(well: Shell) -> None:
+    with cupid_server(2) as upstream:
+        first = upstream.records["properties"][0]["hotel_id"]
+        variables = {"CUPID_API_URL": f"{upstream.url}/v3.0", "CUPID_PROPERTY_IDS": str(first)}
+        assert look(well, code=0, CUPID_API_KEY=CUPID_KEY, **variables)["properties: upstream"]["found"].endswith(" ms")
+        unknown = variables | {"CUPID_PROPERTY_IDS": "99"}
+        assert look(well, code=0, CUPID_API_KEY=CUPID_KEY, **unknown)["properties: upstream"]["state"] == "ok"
+        refused = look(well, CUPID_API_KEY="another-key", **variables)["properties: upstream"]
+        assert (refused["state"], "401" in refused["found"]) == ("failed", True)
+        assert [request.path for request in upstream.requests] == [
+            f"/v3.0/property/{one}" for one in (first, 99, first)
+        ]

@@ -26,7 +26,7 @@ def empty_dsn(postgres: PostgresServer) -> Iterator[str]:
 
 def test_syncs(shell: Shell) -> None:
     found = shell.json("syncs")
-    assert [sync["name"] for sync in found["items"]] == ["clients", "appointments", "cliniko"]
+    assert [sync["name"] for sync in found["items"]] == ["clients", "appointments", "cliniko", "properties"]
     assert found["items"][0]["health"] == "warning"
     shell("sync", "clients")
     lines = shell("syncs").out.splitlines()
@@ -47,8 +47,9 @@ def test_schedules(shell: Shell) -> None:
             "clients": "0 */6 * * *",
             "appointments": "0 */2 * * *",
             "cliniko": None,
+            "properties": None,
         }
-        assert found["total"] == 3
+        assert found["total"] == 4
         assert shell(*words).out.splitlines()[1].split()[:6] == ["clients", "0", "*/6", "*", "*", "*"]
 
 

@@ -28,7 +28,7 @@ def checkout(tmp_path: Path) -> Path:
     for path, text in BLOCK.findall((ROOT / "README.md").read_text()):
         (tmp_path / path).write_text(text)
     registry = tmp_path / "syncapp" / "registry.py"
-    text = registry.read_text().replace("import cliniko, wellness", "import cliniko, notes, wellness")
+    text = registry.read_text().replace("import cliniko, properties", "import cliniko, notes, properties")
     registry.write_text(text.replace("    wellness.CLIENTS,", "    notes.NOTES,\n    wellness.CLIENTS,"))
     return tmp_path
 

@@ -71,7 +71,7 @@ def world(database_url: str, database_dsn: str) -> Iterator[World]:
 def test_the_first_values_come_from_the_registry(world: World) -> None:
     rows = world.align()
     first = {name: row.cron or row.interval_seconds for name, row in rows.items()}
-    assert first == {"clients": "0 */6 * * *", "appointments": "0 */2 * * *", "cliniko": 3_600}
+    assert first == {"clients": "0 */6 * * *", "appointments": "0 */2 * * *", "cliniko": 3_600, "properties": 43_200}
     assert rows["clients"].next_run_at == minutes(6 * 60)
     assert rows["appointments"].next_run_at == minutes(2 * 60)
 

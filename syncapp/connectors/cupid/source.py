@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from config.settings import Settings
 from syncapp.connectors.cupid.fetch import Fetcher, Found, Mark, Outcome, Unchanged, Unread
 from syncapp.connectors.rest import ApiKey, RestConfig
 from syncapp.connectors.rest.reader import WireReader
+from syncapp.connectors.rest.source import PING_TIMEOUT
 from syncapp.connectors.rest.wire import Wire
 from syncapp.errors import RequestRejected, SyncError
 from syncapp.ports import Pace, RateLimit, ReadRequest
@@ -29,6 +31,7 @@ def cupid_config(settings: Settings) -> RestConfig:
         name="Cupid",
         code_prefix="CUPID_API",
         timeout=settings.external_api_timeout,
+        pace=Pace.per_second(settings.sync_rate_limit),
         rate_limit_key="cupid",
     )
 
@@ -62,6 +65,23 @@ class CupidSource:
     def read(self, request: ReadRequest) -> CupidReader:
         wire = Wire(self.config, self.rate_limit, lambda: datetime.now(UTC))
         return CupidReader(self, request, wire)
+
+    def ping(self) -> float:
+        """Asks once for the first property; the milliseconds that it took. Raises what a read would, but for one that
+        Cupid does not know: it has answered."""
+        assert self.config.pace is not None  # noqa: S101  (`cupid_config` gives one)
+        self.rate_limit.acquire(self.config.limit_key, self.config.pace)
+        config = replace(self.config, retries=0, pace=None, timeout=min(self.config.timeout, PING_TIMEOUT))
+        wire = Wire(config, None, lambda: datetime.now(UTC))
+        begin = time.perf_counter()
+        try:
+            wire.receive(wire.send(f"{config.path}/{self.ids()[0]}"))
+        except RequestRejected as answered:
+            if answered.error_code != wire.messages.code("NOT_FOUND"):
+                raise
+        finally:
+            wire.close()
+        return (time.perf_counter() - begin) * 1000
 
 
 class CupidReader(WireReader):
