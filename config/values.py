@@ -17,7 +17,7 @@ VALID_PORTS = range(1, 65_536)
 PORTS = f" (a port is a number from {VALID_PORTS[0]} to {VALID_PORTS[-1]})"
 SHARD = "{shard}"
 SHORTEST_KEY = 8  # far too short to be a good one; shorter is a slip
-DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$", re.ASCII)
 
 
 def parse_duration(value: object) -> float:

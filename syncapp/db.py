@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import psycopg
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
@@ -44,6 +45,7 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=10,
             hide_parameters=True,
+            json_deserializer=orjson.loads,  # a number that was a float comes back as one, however many digits it has
             connect_args={
                 "connect_timeout": 3,
                 "application_name": application_name,

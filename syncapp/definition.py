@@ -171,6 +171,11 @@ class Sync:
         return next(iter(self.modes), "default")
 
     @property
+    def can_find(self) -> bool:
+        """Whether a replay asks the source again, in place of reading what was kept of the failed records."""
+        return any(stream.find is not None for stream in self.streams)
+
+    @property
     def mode_names(self) -> list[str]:
         return list(self.modes) or [self.default_mode]
 

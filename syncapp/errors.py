@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+LONGEST_MESSAGE = 1_000
+
 
 class SyncError(Exception):
     """Anything syncapp raises on purpose. `message` is fit for a user: no secret, no SQL."""
@@ -107,7 +109,8 @@ class InvalidRecord(SyncError):
     default_code = "INVALID_RECORD"
 
     def __init__(self, message: str, *, external_id: str | None = None) -> None:
-        super().__init__(message)
+        """What a message repeats of a record may be anything: here it becomes what PostgreSQL can hold."""
+        super().__init__(message.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:LONGEST_MESSAGE])
         self.external_id = external_id
 
 

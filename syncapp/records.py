@@ -76,7 +76,8 @@ class Page(NamedTuple):
     total        how many records the source says the whole read has, None where it does not say
     source_time  the source's own clock when it answered
     failures     records that the source knows of and could not read
-    marks        by key, what the source wants to know of a record that it reads again (an ETag, say); kept with it
+    marks        by key, what the source wants to know of a record that it reads again (an ETag, say), kept with it;
+                 None forgets what was kept
     """
 
     records: Sequence[Json]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from config.settings import Settings
 from syncapp.audit import Actor, add_entry
@@ -122,7 +122,8 @@ def replay_errors(
 ) -> Triggered:
     """A new run that tries the failed records of an earlier one again, those that could be stored as they came.
 
-    A replay of it that is in flight is the answer itself. An open circuit is no hindrance: the source is not asked.
+    A replay of it that is in flight is the answer itself. Where the source is not asked for them, an open circuit
+    is no hindrance.
     Raises Conflict (a dry run, nothing to replay, another run in flight), and as `trigger_run` does.
     """
     with db.session(scope) as session:
@@ -182,7 +183,9 @@ def _count_changes(session: Session, old: Run) -> str:
     """`3 changes`. Raises Conflict where there is none to put back."""
     if old.dry_run:
         raise Conflict("A dry run changed nothing", error_code="DRY_RUN_NOT_UNDOABLE")
-    done = select(Run.sync_id).where(Run.undo_of == old.sync_id, Run.status == RunStatus.COMPLETED)
+    again = aliased(Run)  # an undo that was undone itself does not count
+    redone = select(again.sync_id).where(again.undo_of == Run.sync_id, again.status == RunStatus.COMPLETED).exists()
+    done = select(Run.sync_id).where(Run.undo_of == old.sync_id, Run.status == RunStatus.COMPLETED, ~redone)
     undone = session.execute(done.limit(1)).scalar()
     if undone is not None:
         raise Conflict("The run was undone already", error_code="ALREADY_UNDONE", details={"sync_id": undone})

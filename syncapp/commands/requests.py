@@ -36,10 +36,9 @@ class RunRequest:
     replay_of: str | None = None
     undo_of: str | None = None
 
-    @property
-    def asks_nobody(self) -> bool:
-        """A replay or an undo does not ask the source: neither its circuit nor its credentials matter."""
-        return self.replay_of is not None or self.undo_of is not None
+    def asks_nobody(self, sync: Sync) -> bool:
+        """An undo does not ask the source, nor do most replays: neither its circuit nor its credentials matter."""
+        return self.undo_of is not None or (self.replay_of is not None and not sync.can_find)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ def _prepare(
 ) -> tuple[Triggered, Mapping[str, Any]]:
     """The answer that is given if the run can be started, and what START needs."""
     sync = find_sync(request.sync)
-    sync.check_configured(settings)
+    if request.undo_of is None:
+        sync.check_configured(settings)
     mode = mode_of(sync, request)
     check_read(sync, request, mode)
     now = clock()
@@ -200,7 +201,7 @@ def _values(sync: Sync, request: RunRequest, answer: Triggered, mode: str) -> Ma
         "retry_of": request.retry_of,
         "replay_of": request.replay_of,
         "undo_of": request.undo_of,
-        "asks_nobody": request.asks_nobody,
+        "asks_nobody": request.asks_nobody(sync),
         "ignores_switch": _ignores_switch(sync, request),
         "provider": sync.provider,
     }
@@ -221,7 +222,7 @@ def _check_allowed(sync: Sync, request: RunRequest, attempt: Attempt) -> None:
             f"The sync {request.sync} is disabled; enable it with PATCH /api/v1/schedules/{request.sync} "
             'and {"enabled": true}, or force the run'
         )
-    if request.asks_nobody:
+    if request.asks_nobody(sync):
         return
     if not attempt.admitted:
         why = missing if attempt.admitted is None else refused

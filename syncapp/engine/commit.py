@@ -55,6 +55,10 @@ FROM unnest(%(keys)s::text[], %(marks)s::text[]::jsonb[]) AS given(key, mark)
 ON CONFLICT (sync, organization_id, stream, external_id) DO UPDATE SET mark = excluded.mark
 WHERE m.mark IS DISTINCT FROM excluded.mark"""
 
+UNMARK = """
+DELETE FROM record_marks WHERE sync = %(sync)s AND organization_id = %(organization)s AND stream = %(stream)s
+    AND external_id = ANY(%(keys)s)"""
+
 MAX_RECORD = 262_144
 CHANGES_AT_ONCE = 1_000
 
@@ -106,9 +110,12 @@ def keep_marks(
 ) -> None:
     """What the source wants to know of these records when it reads them again; of those that failed, nothing."""
     failed = {failure.key for failure in failures}
-    kept = {key: orjson.dumps(mark).decode() for key, mark in sorted(marks.items()) if key not in failed}
-    values = {"stream": stream, "keys": [*kept], "marks": [*kept.values()]}
-    connection.execute(MARK, {"sync": lease.run["sync"], "organization": lease.run["organization_id"]} | values)
+    kept = {key: orjson.dumps(mark).decode() for key, mark in sorted(marks.items()) if mark and key not in failed}
+    of = {"sync": lease.run["sync"], "organization": lease.run["organization_id"], "stream": stream}
+    if kept:
+        connection.execute(MARK, of | {"keys": [*kept], "marks": [*kept.values()]})
+    if len(kept) < len(marks):
+        connection.execute(UNMARK, of | {"keys": sorted(marks.keys() - kept.keys())})
 
 
 def keep_changes(connection: Connection, lease: Lease, stream: str, changes: Iterable[Change]) -> None:

@@ -89,7 +89,8 @@ def _attempt(lease: Lease, runtime: Runtime) -> str:
 
 def _run_streams(lease: Lease, runtime: Runtime) -> Work:
     sync = runtime.find_sync(lease.run["sync"])
-    sync.check_configured(runtime.settings)
+    if not lease.run["undo_of"]:
+        sync.check_configured(runtime.settings)
     streams = sync.streams_of(lease.run["mode"])
     if lease.run["undo_of"]:
         streams = streams[::-1]
@@ -155,7 +156,7 @@ def _complete(lease: Lease, work: Work) -> str:
     def end(connection: psycopg.Connection[Any]) -> None:
         if not run["dry_run"]:
             keep_state(connection, lease, work.sync, [] if work.repairs else work.finished)
-            if work.source == "live" and not work.repairs:  # of which the source is asked nothing, or little
+            if work.source == "live" and work.asks_source:
                 note_reached(connection, run["sync"], run["organization_id"])
         lease.end(connection, RunStatus.COMPLETED)
 

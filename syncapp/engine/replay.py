@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from syncapp.db import Database
 from syncapp.ports import ReadRequest, Source
+from syncapp.reading import Reading
 from syncapp.records import Page
 
 PAGE = 500
-FOUND_AT_ONCE = 10
+FOUND_AT_ONCE = 1  # each of them may be several requests: what was asked for is kept when no more are allowed
 WAITING = """
 SELECT id, external_id, record FROM dead_letters
 WHERE sync_id = %s AND stream = %s AND replayable AND replayed_at IS NULL AND id > %s ORDER BY id LIMIT %s"""
@@ -30,7 +31,10 @@ class DeadLetterSource:
     ) -> None:
         self._database, self._sync_id, self._stream, self._find = database, sync_id, stream, find
 
-    def read(self, request: ReadRequest) -> Iterator[Page]:
+    def read(self, request: ReadRequest) -> Reading:
+        return Reading(lambda reading: self._read(reading, request))
+
+    def _read(self, reading: Reading, request: ReadRequest) -> Iterator[Page]:
         last = int(request.position or 0)
         size = PAGE if self._find is None else FOUND_AT_ONCE
         while True:
@@ -42,12 +46,12 @@ class DeadLetterSource:
             if self._find is None:
                 yield Page([record for _, _, record in found], position=last)
             else:
-                yield _together(self._find([key for _, key, _ in found]), last)
+                source = self._find([key for _, key, _ in found])
+                yield _together(list(reading.open(source, ReadRequest())), last)
 
 
-def _together(source: Source, position: int) -> Page:
+def _together(pages: Sequence[Page], position: int) -> Page:
     """What the source has of a few records, as one page."""
-    pages = list(source.read(ReadRequest()))
     return Page(
         [record for page in pages for record in page.records],
         position=position,

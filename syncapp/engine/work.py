@@ -37,6 +37,11 @@ class Work:
         as a whole."""
         return bool(self.lease.run["replay_of"] or self.lease.run["undo_of"])
 
+    @property
+    def asks_source(self) -> bool:
+        run = self.lease.run
+        return not run["undo_of"] and (not run["replay_of"] or self.sync.can_find)
+
     def find_step(self, name: str) -> Step:
         """As it is now: each batch puts another one in its place."""
         return next(step for step in self.steps if step.name == name)

@@ -52,11 +52,21 @@ class Statements:
         return self._upsert_from(self.staging)
 
     @cached_property
+    def upsert_listing(self) -> str:
+        """Tells the keys of the rows that it wrote, in place of how many."""
+        return f"{self._merged_from(self.staging)} SELECT key FROM merged"
+
+    @cached_property
     def upsert_few(self) -> str:
         """Rows as a JSON array of objects: for few of them this is cheaper than a COPY, which takes four statements."""
         return self._upsert_from(f"json_populate_recordset(NULL::{self.table.name}, %(rows)s::json)")
 
     def _upsert_from(self, source: str) -> str:
+        return f"""{self._merged_from(source)}
+            SELECT count(*) FILTER (WHERE done = 'created'), count(*) FILTER (WHERE done = 'updated'),
+                count(*) FILTER (WHERE done = 'deleted') FROM merged"""
+
+    def _merged_from(self, source: str) -> str:
         """Rows come in the order of their keys, so that two syncs that write the same rows do not deadlock."""
         updates = ", ".join(f"{name} = excluded.{name}" for name in self.table.names)
         more = "" if self.table.says_removed else ", deleted_at = NULL"
@@ -74,11 +84,9 @@ class Statements:
                     sync_status = 'synced', sync_errors = NULL, is_mock = excluded.is_mock{more}
                 WHERE t.row_hash IS DISTINCT FROM excluded.row_hash AND (t.is_mock OR NOT excluded.is_mock)
                     AND (NOT %(keep_newer)s OR t.deleted_at IS NULL {newer})
-                RETURNING CASE WHEN t.deleted_at IS NOT NULL THEN 'deleted'
+                RETURNING t.external_id AS key, CASE WHEN t.deleted_at IS NOT NULL THEN 'deleted'
                     WHEN xmax = 0 THEN 'created' ELSE 'updated' END AS done
-            )
-            SELECT count(*) FILTER (WHERE done = 'created'), count(*) FILTER (WHERE done = 'updated'),
-                count(*) FILTER (WHERE done = 'deleted') FROM merged"""
+            )"""
 
     @cached_property
     def _counted(self) -> str:

@@ -67,15 +67,28 @@ def _undo(sql: Statements, rows: dict[str, _Found], change: Json, failures: list
         row.live = back
         return Change(key, "created" if back else "deleted")
     before, after = change["before"], change["after"]
-    back = [Difference(name, after[name], before[name]) for name in before]
     try:
+        if _is_as_before(sql, row, before):  # an undo of it was interrupted after that
+            return None
+        back = [Difference(name, after[name], before[name]) for name in before]
         row.state = apply(row.state, back, sql.table.lists)
+        row.touched |= {top(name) for name in before}
     except Mismatch as mismatch:
         text = f"{mismatch.field} was changed again since: the run had set {_short(mismatch.expected)}, now it is "
         failures.append(Failure(key, Conflict.error_type, text + _short(mismatch.found), None))
         return None
-    row.touched |= {top(name) for name in before}
+    except (ValueError, KeyError):
+        failures.append(Failure(key, Conflict.error_type, "what is kept of the change cannot be read", None))
+        return None
     return Change(key, "updated", after, before)
+
+
+def _is_as_before(sql: Statements, row: _Found, before: Json) -> bool:
+    try:
+        apply(row.state, [Difference(name, value, value) for name, value in before.items()], sql.table.lists)
+    except Mismatch:
+        return False
+    return True
 
 
 def _write(sql: Statements, connection: Connection, context: WriteContext, rows: dict[str, _Found]) -> None:

@@ -112,14 +112,16 @@ class Writer:
             self.connection.execute(self.sql.create_staging)
             self.connection.execute(self.sql.empty_staging)  # of what another half of the batch left
         self._copy(self.sql.copy, rows, b"\n")
-        changes = self._compare() if compared else []
-        if self.context.dry_run:
-            done = [change.operation for change in changes]
-            written = Written(*(done.count(operation) for operation in Written._fields))
-        else:
-            written = self._count(self.sql.upsert, {})
+        if not compared:
+            return self._count(self.sql.upsert, {})
+        changes = self._compare()
+        if not self.context.dry_run:  # a row may be written of which nothing has changed, after an error for example
+            found = self.connection.execute(self.sql.upsert_listing, self._parameters).fetchall()
+            keys = {key for (key,) in found}
+            changes = [change for change in changes if change.key in keys]
         self._note(changes)
-        return written
+        done = [change.operation for change in changes]
+        return Written(*(done.count(operation) for operation in Written._fields))
 
     def _note(self, changes: list[Change]) -> None:
         self.applied.changes = [*self.applied.changes, *changes]

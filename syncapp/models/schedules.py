@@ -16,7 +16,10 @@ class Schedule(Base):
     """When a sync runs by itself. PostgreSQL owns it; RedBeat carries a mirror of it."""
 
     __tablename__ = "schedules"
-    __table_args__ = (CheckConstraint("(cron IS NULL) <> (interval_seconds IS NULL)", name="cron_or_interval"),)
+    __table_args__ = (
+        CheckConstraint("(cron IS NULL) <> (interval_seconds IS NULL)", name="cron_or_interval"),
+        CheckConstraint("interval_seconds > 0 AND interval_seconds < 1e9", name="interval"),
+    )
 
     name: Mapped[str] = mapped_column(primary_key=True)
     cron: Mapped[str | None]

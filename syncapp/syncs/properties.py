@@ -8,7 +8,7 @@ from datetime import timedelta
 from xxhash import xxh3_64_hexdigest
 
 from config.settings import Settings
-from syncapp.connectors.cupid import LISTS, CupidSource, cupid_config, followed_ids, missing_file, normalizer
+from syncapp.connectors.cupid import LISTS, RULES, CupidSource, cupid_config, followed_ids, missing_file, normalizer
 from syncapp.connectors.cupid.fetch import Mark
 from syncapp.connectors.cupid.source import IN_A_ROW
 from syncapp.definition import Every, Policy, Setting, SourceContext, Stream, Sync
@@ -19,8 +19,7 @@ from syncapp.sync_settings import read_settings
 NAME = "properties"
 MEBIBYTE = 1024 * 1024
 TABLE = Table.of(Property, lists=LISTS, largest=16 * MEBIBYTE)
-FORM = xxh3_64_hexdigest(repr((TABLE.columns, sorted(LISTS.items()))).encode())
-# Only of rows that are as they were read, and were read as this version of the code does.
+# Only of rows that are as they were read, from the same address and as this version of the code does.
 MARKS = """
 SELECT p.property_id, m.mark -> 'parts' FROM record_marks m
 JOIN properties p ON p.organization_id = m.organization_id AND p.external_id = m.external_id
@@ -54,10 +53,12 @@ def _missing(settings: Settings) -> Iterable[str]:
 
 def _of(context: SourceContext, ids: Callable[[], Sequence[int]], patience: int | None = IN_A_ROW) -> CupidSource:
     settings, database = context.settings, context.database
+    made_by = (settings.cupid_api_url, RULES, TABLE.columns, sorted(LISTS.items()))
+    form = xxh3_64_hexdigest(repr(made_by).encode())
 
     def marks(batch: Sequence[int]) -> Mapping[int, Mark]:
         keys = [str(one) for one in batch]
-        values = {"organization": context.organization_id, "keys": keys, "form": FORM}
+        values = {"organization": context.organization_id, "keys": keys, "form": form}
         with database.connection() as connection:
             return dict(connection.execute(MARKS, values).fetchall())
 
@@ -68,7 +69,7 @@ def _of(context: SourceContext, ids: Callable[[], Sequence[int]], patience: int 
         languages=settings.cupid_languages,
         settings=lambda: read_settings(database, settings, NAME, SETTINGS),
         marks=marks if not context.full_refresh else lambda _: {},
-        form=FORM,
+        form=form,
         patience=patience,
     )
 

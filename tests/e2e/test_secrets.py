@@ -21,6 +21,7 @@ import urllib3
 from syncapp.cli import programs
 from syncapp.demo.cliniko_api import ClinikoServer
 from syncapp.demo.cliniko_records import make_records
+from syncapp.demo.cupid import cupid_server
 from syncapp.demo.server import DemoServer
 from syncapp.embedded.guard import Guard
 from syncapp.embedded.home import free_port
@@ -37,6 +38,7 @@ ADMIN = "admin/planted+token=7f3b9c1d5e"
 SECRET_KEY = "secret/planted+key=2a6e8d4c0b-of-the-site"
 UPSTREAM_KEY = "upstream/planted+key=91c7e5a3f0"
 KEY = "planted+cliniko/key=MS0xNzM0NTY3ODkw-au4"
+CUPID_KEY = "planted+cupid/key=5e0b7d21f4"
 WRONG_KEY = "planted+wrong/key=ZZ0xNzM0NTY3ODkw-uk2"
 ECHO = "you sent {0} and {1}"
 FINAL = ("completed", "failed", "cancelled")
@@ -66,6 +68,7 @@ class Site:
     redis_url: str
     cliniko: ClinikoServer
     wellness: DemoServer
+    cupid: DemoServer
     search: Search
     port: int = field(default_factory=free_port)
     flower_port: int = field(default_factory=free_port)
@@ -85,6 +88,10 @@ class Site:
             "MOCK_API_URL": self.wellness.url,
             "MOCK_API_KEY": UPSTREAM_KEY,
             "CLINIKO_API_URL": f"{self.cliniko.url}/v1",
+            "CUPID_API_URL": f"{self.cupid.url}/v3.0",
+            "CUPID_API_KEY": CUPID_KEY,
+            "CUPID_PROPERTY_IDS": ",".join(str(row["hotel_id"]) for row in self.cupid.records["properties"]),
+            "SYNC_RETRY_ATTEMPTS": "0",
             "PORT": str(self.port),
             "FLOWER_PORT": str(self.flower_port),
             "WEB_CONCURRENCY": "1",
@@ -137,6 +144,7 @@ def site(tmp_path: Path, guard: Guard, database_dsn: str, redis_url: str) -> Ite
         "the admin token": ADMIN,
         "SYNCAPP_SECRET_KEY": SECRET_KEY,
         "MOCK_API_KEY": UPSTREAM_KEY,
+        "CUPID_API_KEY": CUPID_KEY,
         "a Cliniko key": KEY.removesuffix("-au4"),
         "a refused Cliniko key": WRONG_KEY.removesuffix("-uk2"),
         "the password of PostgreSQL": str(urlsplit(database_dsn).password),
@@ -144,8 +152,8 @@ def site(tmp_path: Path, guard: Guard, database_dsn: str, redis_url: str) -> Ite
     }
     cliniko = ClinikoServer({KEY: make_records(1, patients=60, appointments=60)})
     wellness = DemoServer({"clients": rows(30), "appointments": []}, api_key=UPSTREAM_KEY)
-    with cliniko, wellness:
-        made = Site(tmp_path, guard, database_dsn, redis_url, cliniko, wellness, Search(secrets))
+    with cliniko, wellness, cupid_server(2, api_key=CUPID_KEY) as cupid:
+        made = Site(tmp_path, guard, database_dsn, redis_url, cliniko, wellness, cupid, Search(secrets))
         made.start("web", programs.WEB)
         wait_for(made.is_up, deadline=60, what="a web server that answers")
         yield made
@@ -199,6 +207,16 @@ def work_and_fail(site: Site) -> str:
     site.cliniko.fail("html", path="/v1/patients", times=1, text=text)
     assert site.ask("GET", "/api/v1/cliniko/test-connection/acme")["success"] is False
     assert site.ask("GET", "/api/v1/cliniko/test-connection/acme")["success"] is True
+    text = f"you sent {CUPID_KEY}"
+    for kind, details, outcome in (
+        ("body", {"text": text}, "failed invalid_data_format"),
+        ("status", {"status": 401, "text": text}, "failed api_connection_failed"),
+        ("redirect", {"text": f"//elsewhere/{CUPID_KEY}"}, "failed api_connection_failed"),
+        ("delay", {"seconds": 0.0}, "completed"),
+    ):
+        site.cupid.faults.clear()
+        site.cupid.fail(kind, **details)
+        assert site.ended(site.ask("POST", "/api/v1/admin/sync", token=ADMIN)["data"]["sync_id"]) == outcome, kind
     wellness, text = "/api/v1/sync/clients", f"you sent {UPSTREAM_KEY}"
     for kind, details, outcome in (
         ("body", {"text": text}, "failed invalid_data_format"),
@@ -215,7 +233,8 @@ def work_and_fail(site: Site) -> str:
 
 def read_everything(site: Site, sync_id: str) -> None:
     """Every route that only reads, as admin and as member."""
-    values = {"organization_id": "acme", "sync_id": sync_id}
+    hotel = site.cupid.records["properties"][0]["hotel_id"]
+    values = {"organization_id": "acme", "sync_id": sync_id, "property_id": hotel}
     for path, methods in site.ask("GET", "/openapi.json")["paths"].items():
         if "get" in methods:
             for token in (ADMIN, site.member):
@@ -275,6 +294,7 @@ def test_no_secret_is_written_down_anywhere(site: Site, postgres: PostgresServer
 
     sent = " ".join(request.headers["authorization"] for request in site.cliniko.requests).encode()
     assert any(form in sent for form in forms(search.secrets["a Cliniko key"]))  # it would be found
-    assert len(search.secrets) == 8
+    assert {request.headers["x-api-key"] for request in site.cupid.requests} == {CUPID_KEY}
+    assert len(search.secrets) == 9
     assert len(search.places) > 50
     assert search.found() == set()

@@ -186,5 +186,5 @@ def test_a_bug_says_nothing_of_itself(api: Api, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_database_that_is_not_migrated(api: Api) -> None:
-    api.execute("DROP TABLE schedules")
+    api.execute("DROP TABLE schedules CASCADE")
     check_error(api.get("/api/v1/schedules"), 503, "database_error")

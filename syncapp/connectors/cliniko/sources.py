@@ -15,6 +15,7 @@ from config.values import SHARD
 from syncapp.connectors.cliniko.key import ClinikoKey
 from syncapp.connectors.rest import Basic, JsonLink, RestConfig, RestSource
 from syncapp.ports import Pace, RateLimit, ReadRequest, Source
+from syncapp.reading import Reading
 from syncapp.records import Page
 
 MOST_PER_PAGE = 100
@@ -55,26 +56,6 @@ def filtered(source: RestSource, rate_limit: RateLimit, *filters: str) -> RestSo
     """The same list, with further filters such as `starts_at:>=2025-01-01T00:00:00Z`."""
     params = (*source.config.params, *(("q[]", one) for one in filters))
     return RestSource(replace(source.config, params=params), rate_limit=rate_limit)
-
-
-class Reading(Iterator[Page]):
-    """Pages of several reads, one after the other. `close` ends the one under way, from any thread."""
-
-    def __init__(self, begin: Callable[[Reading], Iterator[Page]]) -> None:
-        self._under_way: Iterator[Page] | None = None
-        self._pages = begin(self)
-
-    def __next__(self) -> Page:
-        return next(self._pages)
-
-    def open(self, source: Source, request: ReadRequest) -> Iterator[Page]:
-        self._under_way = source.read(request)
-        return self._under_way
-
-    def close(self) -> None:
-        close = getattr(self._under_way, "close", None)
-        if close is not None:
-            close()
 
 
 class InTurn:

@@ -10,22 +10,24 @@ Source of paths, shapes and the header: programs that use the API; it has no pub
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from syncapp.connectors.rest.body import parse
+from syncapp.connectors.rest.header import Lines
 from syncapp.connectors.rest.wire import NOT_MODIFIED, Answer, Exchange, Wire
-from syncapp.errors import ConnectionFailed, CredentialsRefused, InvalidData, RequestRejected, SyncError
+from syncapp.errors import ConnectionFailed, CredentialsRefused, InvalidData, RateLimited, RequestRejected, SyncError
 from syncapp.records import Json
 
 PROPERTY, REVIEWS = "property", "reviews"
 MOST_REVIEWS = 1_000_000  # the API wants a number, and has no pages
 VALIDATORS = (("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified"))
-OF_ONE = ("SERVER_ERROR", "TIMEOUT", "CONNECTION_CUT")  # failures that may be one property's alone
+OF_ONE = ("SERVER_ERROR", "TIMEOUT", "CONNECTION_CUT", "NOT_HTTP")  # failures that may be one property's alone
 FORBIDDEN = "PERMISSION_MISSING"
 
-Part = tuple[int, str]
+Part = Answer | SyncError
 Mark = dict[str, dict[str, str]]
 """The validators of each part of a property, by the name of the request's header."""
 
@@ -52,108 +54,154 @@ class Unread(NamedTuple):
 Outcome = Found | Unchanged | Unread
 
 
+class _Ask(NamedTuple):
+    property_id: int
+    part: str
+    headers: Lines = ()
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What has come of one property so far. `open` are the parts that are asked for and not answered yet."""
+
+    property_id: int
+    mark: Mark
+    found: dict[str, Part] = field(default_factory=dict)
+    open: int = 1
+    asked_again: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return self.open == 0
+
+
 @dataclass(slots=True)
 class Fetcher:
-    """`width` requests are under way at once. Raises what is no matter of one property: RateLimited,
-    CredentialsRefused, ConnectionFailed."""
+    """`width` requests are under way at once; one, until the first property is there: an API that allows only a few has
+    them spent on one property, and the read gets on."""
 
     wire: Wire
     languages: Sequence[str]
     width: int = 1
+    begun: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
         return (PROPERTY, REVIEWS, *self.languages)
 
-    def fetch(self, ids: Sequence[int], marks: Mapping[int, Mark]) -> list[Outcome]:
-        """One outcome for each id, in their order."""
-        marks = {key: mark for key, mark in marks.items() if mark.keys() == set(self.parts)}
-        answers = self._ask([(one, PROPERTY) for one in ids], marks)
-        there = [one for one in ids if isinstance(answers[one, PROPERTY], Answer)]
-        same = [one for one in there if _is_same(answers[one, PROPERTY])]
-        others = [(one, part) for one in there for part in self.parts[1:]]
-        answers |= self._ask(others, {one: marks[one] for one in same})
-        changed = [one for one in same if self._has_changed(one, answers)]
-        again = [(one, part) for one in changed for part in self.parts if _is_same(answers[one, part])]
-        answers |= self._ask(again, {})
-        return [self._outcome(one, answers) for one in ids]
+    def fetch(self, ids: Sequence[int], marks: Mapping[int, Mark]) -> tuple[list[Outcome], SyncError | None]:
+        """One outcome for each id, in their order; where something ended it that is no matter of one property
+        (RateLimited, CredentialsRefused, ConnectionFailed), those of the first ones and that error."""
+        known = {key: mark for key, mark in marks.items() if mark.keys() == set(self.parts)}
+        hotels = {one: _Parts(one, known.get(one, {})) for one in ids}
+        error: SyncError | None = None
+        try:
+            self._ask_all(hotels)
+        except (RateLimited, CredentialsRefused, ConnectionFailed) as ended:
+            error = ended
+        first = takewhile(lambda hotel: hotel.complete, hotels.values())
+        return [self._outcome(hotel) for hotel in first], error
 
     def can_read(self, property_id: int) -> bool:
         """Whether Cupid has an answer for this one, be it that there is none. Raises RateLimited."""
         try:
-            self._unwrapped(self._ask([(property_id, PROPERTY)], {})[property_id, PROPERTY])
+            self._unwrapped(self.wire.receive(self.wire.send(self._target(property_id, PROPERTY))))
         except RequestRejected:
             return True
         except (ConnectionFailed, CredentialsRefused, InvalidData):
             return False
         return True
 
-    def _ask(self, wanted: Iterable[Part], marks: Mapping[int, Mark]) -> dict[Part, Answer | SyncError]:
-        answers: dict[Part, Answer | SyncError] = {}
-        under_way: deque[tuple[Part, Exchange]] = deque()
+    def _ask_all(self, hotels: Mapping[int, _Parts]) -> None:
+        """What belongs to a property that has begun goes before the next ones."""
+        todo = deque(_Ask(one, PROPERTY, _conditions(hotel.mark, PROPERTY)) for one, hotel in hotels.items())
+        under_way: deque[tuple[_Ask, Exchange]] = deque()
         try:
-            for one in wanted:
-                if len(under_way) >= self.width:
-                    self._take(under_way, answers)
-                headers = marks.get(one[0], {}).get(one[1], {})
-                under_way.append((one, self.wire.send(self._target(one), headers=tuple(headers.items()))))
-            while under_way:
-                self._take(under_way, answers)
+            while todo or under_way:
+                if todo and len(under_way) < (self.width if self.begun else 1):
+                    ask = todo.popleft()
+                    target = self._target(ask.property_id, ask.part)
+                    under_way.append((ask, self.wire.send(target, headers=ask.headers)))
+                    continue
+                ask, exchange = under_way.popleft()
+                hotel = hotels[ask.property_id]
+                todo.extendleft(reversed(self._note(hotel, ask.part, self._take(exchange))))
+                self.begun = self.begun or hotel.complete
         finally:
             for _, exchange in under_way:
                 self.wire.drop(exchange)
-        return answers
 
-    def _take(self, under_way: deque[tuple[Part, Exchange]], answers: dict[Part, Answer | SyncError]) -> None:
-        part, exchange = under_way.popleft()
+    def _take(self, exchange: Exchange) -> Part:
         try:
-            answers[part] = self.wire.receive(exchange)
+            return self.wire.receive(exchange)
         except (RequestRejected, InvalidData) as error:
-            answers[part] = error
+            return error
         except (ConnectionFailed, CredentialsRefused) as error:
-            codes = [FORBIDDEN, *map(self.wire.messages.code, OF_ONE)]
-            if error.error_code not in codes or getattr(error, "retry_after", None) is not None:
+            if error.error_code not in (FORBIDDEN, *map(self.wire.messages.code, OF_ONE)):
                 raise
-            answers[part] = error
+            return error
 
-    def _target(self, part: Part) -> str:
-        path, (property_id, name) = self.wire.config.path, part
-        if name == PROPERTY:
+    def _note(self, hotel: _Parts, part: str, answer: Part) -> list[_Ask]:
+        """Keeps an answer; what is to be asked for because of it."""
+        is_first = not hotel.found
+        hotel.found[part] = answer
+        hotel.open -= 1
+        asks: list[_Ask] = []
+        if is_first and isinstance(answer, Answer):
+            mark = hotel.mark if _is_same(answer) else {}
+            asks = [_Ask(hotel.property_id, other, _conditions(mark, other)) for other in self.parts[1:]]
+        elif hotel.complete and not hotel.asked_again and self._has_changed(hotel.found):
+            hotel.asked_again = True
+            asks = [_Ask(hotel.property_id, same) for same, found in hotel.found.items() if _is_same(found)]
+        hotel.open += len(asks)
+        return asks
+
+    def _target(self, property_id: int, part: str) -> str:
+        path = self.wire.config.path
+        if part == PROPERTY:
             return f"{path}/{property_id}"
-        if name == REVIEWS:
+        if part == REVIEWS:
             return f"{path}/reviews/{property_id}/{MOST_REVIEWS}"
-        return f"{path}/{property_id}/lang/{name}"
+        return f"{path}/{property_id}/lang/{part}"
 
-    def _has_changed(self, one: int, answers: Mapping[Part, Answer | SyncError]) -> bool:
-        found = [answers[one, part] for part in self.parts]
-        return not all(map(_is_same, found)) and all(map(self._is_usable, found))
+    def _has_changed(self, found: Mapping[str, Part]) -> bool:
+        """Whether some parts are other ones now, and all can be used."""
+        same = [_is_same(part) for part in found.values()]
+        usable = all(isinstance(part, Answer) or self._is_absent(part) for part in found.values())
+        return usable and any(same) and not all(same)
 
-    def _is_usable(self, found: Answer | SyncError) -> bool:
-        return isinstance(found, Answer) or self._is_absent(found)
-
-    def _is_absent(self, found: Answer | SyncError) -> bool:
+    def _is_absent(self, found: Part) -> bool:
         return isinstance(found, SyncError) and found.error_code == self.wire.messages.code("NOT_FOUND")
 
-    def _outcome(self, one: int, answers: Mapping[Part, Answer | SyncError]) -> Outcome:
-        found = {part: answers[one, part] for part in self.parts if (one, part) in answers}
-        if all(map(_is_same, found.values())):
-            return Unchanged(one)
+    def _outcome(self, hotel: _Parts) -> Outcome:
+        if all(map(_is_same, hotel.found.values())):
+            return Unchanged(hotel.property_id)
+        for part, found in hotel.found.items():
+            if isinstance(found, SyncError) and (part == PROPERTY or not self._is_absent(found)):
+                return Unread(hotel.property_id, found)
         try:
-            return Found(one, self._record(one, found), _mark(found.values(), found))
+            return Found(hotel.property_id, self._record(hotel), _mark(hotel.found))
         except SyncError as error:
-            return Unread(one, error)
+            return Unread(hotel.property_id, error)
 
-    def _record(self, one: int, found: Mapping[str, Answer | SyncError]) -> dict[str, Json]:
-        """Raises the first error of a part that has to be there. A translation that is not there is none; so are the
-        reviews of a property that counts none."""
-        content = self._unwrapped(found[PROPERTY])
+    def _record(self, hotel: _Parts) -> dict[str, Json]:
+        """A translation that is not there is none; so are the reviews of a property that counts none.
+
+        Raises InvalidData, and RequestRejected where reviews are missing that have been counted.
+        """
+        content = self._unwrapped(hotel.found[PROPERTY])
         counts = content.get("review_count") if isinstance(content, dict) else None
-        missing = [part for part in (*self.languages, *([] if counts else [REVIEWS])) if self._is_absent(found[part])]
-        read = {part: None if part in missing else self._unwrapped(found[part]) for part in self.parts[1:]}
+        may_be_absent = (*self.languages, *([] if counts else [REVIEWS]))
+        read = {
+            part: None if part in may_be_absent and self._is_absent(found) else self._unwrapped(found)
+            for part, found in hotel.found.items()
+            if part != PROPERTY
+        }
         translations = {language: read[language] for language in self.languages}
-        return {"property_id": one, PROPERTY: content, REVIEWS: read[REVIEWS], "translations": translations}
+        record = {"property_id": hotel.property_id, PROPERTY: content, REVIEWS: read[REVIEWS]}
+        return record | {"translations": translations}
 
-    def _unwrapped(self, found: Answer | SyncError) -> Json:
+    def _unwrapped(self, found: Part) -> Json:
         """The body, or what stands under its `data`. Raises the error, InvalidData."""
         if isinstance(found, SyncError):
             raise found
@@ -161,16 +209,20 @@ class Fetcher:
         return body["data"] if isinstance(body, dict) and body.keys() == {"data"} else body
 
 
-def _is_same(found: Answer | SyncError) -> bool:
+def _is_same(found: Part) -> bool:
     return isinstance(found, Answer) and found.status == NOT_MODIFIED
 
 
-def _mark(answers: Collection[Answer | SyncError], parts: Iterable[str]) -> Mark | None:
+def _mark(found: Mapping[str, Part]) -> Mark | None:
     """None where the server gave no validator for one of the parts."""
-    mark = {part: _validators(answer) for part, answer in zip(parts, answers, strict=True)}
+    mark = {part: _validators(answer) for part, answer in found.items()}
     return mark if all(mark.values()) else None
 
 
-def _validators(answer: Answer | SyncError) -> dict[str, str]:
+def _validators(answer: Part) -> dict[str, str]:
     headers: Mapping[str, Any] = answer.headers if isinstance(answer, Answer) else {}
     return {ask: str(headers.get(told)) for ask, told in VALIDATORS if headers.get(told)}
+
+
+def _conditions(mark: Mark, part: str) -> Lines:
+    return tuple(mark.get(part, {}).items())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from xxhash import xxh3_64_hexdigest
 
 from syncapp.comparison import Lists, canonical, compare_canonical, keys_of
@@ -27,6 +27,8 @@ LISTS: Lists = {
     "rooms[].views": "id",
 }
 LONGEST_TEXT = 1_000_000
+NAMELESS = "#"
+RULES = 1  # one more whenever rows are made of the same answers in another way: nothing is unchanged then
 OURS = ("reviews", "translations", "extra")
 NOT_EXTRA = frozenset({"hotel_id", "reviews"})  # the key; always null where a property is asked for
 Read = Callable[[dict[str, Any], str, str], Any]
@@ -45,6 +47,12 @@ def normalizer(table: Table) -> Normalize:
         key = str(record["property_id"])
         if "property" not in record:
             return Row(key, (), unchanged=True)
+        try:
+            return Row(key, read(record, key))
+        except RecursionError:
+            raise InvalidRecord("it is nested too deeply", external_id=key) from None
+
+    def read(record: Any, key: str) -> tuple[Any, ...]:
         document = _document(record["property"], key, "the property")
         values = [read(document, name, key) for name, read in columns]
         translations = {
@@ -54,7 +62,7 @@ def normalizer(table: Table) -> Normalize:
         }
         extra = {name: value for name, value in document.items() if name not in known}
         ours = (_reviews(record["reviews"], key), canonical(translations, {}), extra or None)
-        return Row(key, (*values, *ours))
+        return (*values, *ours)
 
     return normalize
 
@@ -82,17 +90,18 @@ def _reviews(content: Json, key: str) -> Json:
 
 def _review_id(review: dict[str, Json], key: str) -> str:
     told = [key, *(review.get(name) for name in ("name", "date", "headline"))]
-    return f"h{xxh3_64_hexdigest(orjson.dumps(told))}"
+    return f"h{xxh3_64_hexdigest(json.dumps(told).encode())}"
 
 
 def _translation(document: dict[str, Json], translated: dict[str, Json]) -> dict[str, Json]:
     """The texts that differ from the property itself, each where it stands there: elements of lists by what identifies
-    them. What is missing is as it is there; numbers are not translated, they were read a moment later.
+    them. What is missing is as it is there; numbers are not translated, they were read a moment later. An element
+    that has no identity is another one in another language: it comes whole.
     """
     texts: dict[str, Json] = {}
     for field, _, new in compare_canonical(document, translated, LISTS):
-        if isinstance(new, str | list):
-            *way, name = keys_of(field)
+        *way, name = keys_of(field)
+        if isinstance(new, str | list) or (isinstance(new, dict) and name.startswith(NAMELESS)):
             inner = texts
             for step in way:
                 inner = inner.setdefault(step, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -46,8 +46,9 @@ class CupidSource:
                before every batch
     marks      what was kept of these properties when they were read, of those that still stand as they were read
     form       of the rows that are made of them: marks of another one are of no use
-    patience   so many properties in a row that cannot be read raise the question whether any can: another one is asked
-               for. Where that fails too, or none of the list could be read, it is no property's trouble. None: never
+    patience   so many properties in a row that cannot be read, or one of which Cupid says when to ask again, raise the
+               question whether any can: another one is asked for. Where that fails too, or none of the list could be
+               read, it is no property's trouble. None: never
 
     A property that cannot be read is a failure of its page: unknown (4xx), failing (5xx, timeouts, after all attempts),
     or not understood. Raises ConnectionFailed, RateLimited, CredentialsRefused, RequestRejected, InvalidData.
@@ -100,8 +101,11 @@ class CupidReader(WireReader):
             while left:
                 size = self._tune()["batch_size"]
                 batch, left = left[:size], left[size:]
-                outcomes = self._fetcher.fetch(batch, self._source.marks(batch))
-                self._blame(outcomes, left)
+                outcomes, error = self._fetcher.fetch(batch, self._source.marks(batch))
+                if error is not None:
+                    yield from self._rescue(outcomes, len(ids))
+                    raise error
+                self._blame(outcomes, [one for one in ids if one not in batch], is_last=not left)
                 yield _page(outcomes, batch[-1] if left else None, len(ids), self._source.form)
             self._ended = True
         finally:
@@ -114,27 +118,39 @@ class CupidReader(WireReader):
         self._fetcher.width = settings["max_concurrent"]
         return settings
 
-    def _blame(self, outcomes: Sequence[Outcome], left: Sequence[int]) -> None:
-        """Raises the error of a property where it is no matter of this one alone."""
+    def _rescue(self, outcomes: list[Outcome], total: int) -> Iterator[Page]:
+        """What was there before an error ended the batch: an API that allows less than one at a time is read as well.
+
+        Those that failed last may have met the same error.
+        """
+        while outcomes and isinstance(outcomes[-1], Unread):
+            outcomes.pop()
+        if outcomes:
+            yield _page(outcomes, outcomes[-1].property_id, total, self._source.form)
+
+    def _blame(self, outcomes: Sequence[Outcome], others: Sequence[int], *, is_last: bool) -> None:
+        """Raises the error of a property where it is no matter of this one alone. `others` are not in the batch."""
         if self._source.patience is None:
             return
         error: SyncError | None = None
+        asks_to_wait = False
         for outcome in outcomes:
             if not isinstance(outcome, Unread):
                 self._good, self._unread = outcome.property_id, 0
             else:
                 error = outcome.error
+                asks_to_wait = asks_to_wait or getattr(error, "retry_after", None) is not None
                 self._unread += not isinstance(error, RequestRejected)  # what is unknown says nothing of the others
-        if error is not None and self._unread >= self._source.patience:
-            if not any(self._fetcher.can_read(one) for one in self._witnesses(left)):
+        if error is not None and (asks_to_wait or self._unread >= self._source.patience):
+            if not any(self._fetcher.can_read(one) for one in self._witnesses(others)):
                 raise error
             self._unread = 0  # these are in trouble, and others are not
-        if error is not None and not left and self._good is None and self._position is None:
+        if error is not None and is_last and self._good is None and self._position is None:
             raise error
 
-    def _witnesses(self, left: Sequence[int]) -> Sequence[int]:
-        """The one that was read last, which another failure of says that it is Cupid; else some that come later."""
-        return [self._good] if self._good is not None else left[:: max(1, len(left) // WITNESSES)][-WITNESSES:]
+    def _witnesses(self, others: Sequence[int]) -> Sequence[int]:
+        """The one that was read last, which another failure of says that it is Cupid; else some others."""
+        return [self._good] if self._good is not None else others[:: max(1, len(others) // WITNESSES)][:WITNESSES]
 
 
 def _page(outcomes: Sequence[Outcome], position: int | None, total: int, form: str) -> Page:
@@ -145,5 +161,5 @@ def _page(outcomes: Sequence[Outcome], position: int | None, total: int, form: s
         Failure(str(key), error.error_type, error.message, {"property_id": key})
         for key, error in (one for one in outcomes if isinstance(one, Unread))
     ]
-    marks = {str(one.property_id): {"form": form, "parts": one.mark} for one in found if one.mark}
+    marks = {str(one.property_id): {"form": form, "parts": one.mark} if one.mark else None for one in found}
     return Page(records, position, total, failures=failures, marks=marks)

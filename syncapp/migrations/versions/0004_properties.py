@@ -45,7 +45,9 @@ SELECT id, sync_id,
 FROM sync_runs WHERE sync = 'properties' AND NOT dry_run"""
 REVIEWS = """
 CREATE VIEW property_reviews AS
-SELECT p.property_id, review ->> 'review_id' AS review_id, (review ->> 'average_score')::numeric AS average_score,
+SELECT p.property_id, review ->> 'review_id' AS review_id,
+       CASE WHEN jsonb_typeof(review -> 'average_score') = 'number' THEN (review ->> 'average_score')::numeric END
+       AS average_score,
        review ->> 'country' AS country, review ->> 'type' AS type, review ->> 'name' AS name,
        review ->> 'date' AS date, review ->> 'headline' AS headline, review ->> 'language' AS language,
        review ->> 'pros' AS pros, review ->> 'cons' AS cons, review ->> 'source' AS source
@@ -61,10 +63,11 @@ FROM properties p, jsonb_each(p.translations) AS t(language, content) WHERE p.de
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '30s'")  # rather no migration than triggers that wait for it
+    op.create_index("ix_run_changes_external_id", "run_changes", ["external_id", "stream", "id"], unique=False)
+    op.create_check_constraint("interval", "schedules", "interval_seconds > 0 AND interval_seconds < 1e9")
     op.add_column("sync_runs", sa.Column("undo_of", sa.Text(), nullable=True))
     op.add_column("sync_runs", sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False))
     op.create_unique_constraint(op.f("uq_sync_runs_id"), "sync_runs", ["id"])
-    op.create_index("ix_run_changes_external_id", "run_changes", ["external_id", "stream", "id"], unique=False)
     op.create_table(
         "record_marks",
         sa.Column("sync", sa.Text(), nullable=False),
@@ -165,7 +168,8 @@ def downgrade() -> None:
     op.drop_table("properties")
     op.drop_table("sync_setting_values")
     op.drop_table("record_marks")
-    op.drop_index("ix_run_changes_external_id", table_name="run_changes")
     op.drop_constraint(op.f("uq_sync_runs_id"), "sync_runs", type_="unique")
     op.drop_column("sync_runs", "id")
     op.drop_column("sync_runs", "undo_of")
+    op.drop_constraint(op.f("ck_schedules_interval"), "schedules", type_="check")
+    op.drop_index("ix_run_changes_external_id", table_name="run_changes")
