@@ -114,3 +114,11 @@ def test_what_cannot_be_used_says_why(content: Any, reviews: Any, translations: 
     with pytest.raises(InvalidRecord, match=reason.replace("[", r"\[")) as refused:
         row(content, reviews, **translations)
     assert refused.value.external_id == "7"
+
+
+def test_elements_without_an_identity_are_translated_as_a_whole() -> None:
+    base = property_(policies=[{"name": "Pets"}, {"id": 1, "name": "Parking"}])
+    french = property_(policies=[{"name": "Animaux"}, {"id": 1, "name": "Stationnement"}, {"id": 2, "name": "Nouveau"}])
+    policies = row(base, fr=french)["translations"]["fr"]["policies"]
+    assert policies.pop("1") == {"name": "Stationnement"}
+    assert list(policies.values()) == [{"name": "Animaux"}]
