@@ -38,6 +38,7 @@ EXAMPLES = {
     for error_type, (status, _) in reversed(ERROR_TYPES.items())
     if error_type not in ("credentials_not_found", "cancelled", "stale")
 }
+ADMINS_ONLY = "Admins only."
 ORGANIZATION_PARAMETER = {
     "name": HEADER,
     "in": "header",
@@ -115,6 +116,9 @@ class Blueprint(flask_smorest.Blueprint):
         else:
             statuses += [400, 401, 403, 422, 502]
             doc.setdefault("parameters", []).append(deepcopy(ORGANIZATION_PARAMETER))
+        if marks["is_admin_only"]:
+            told = info["docstring"]
+            told["description"] = "\n\n".join(filter(None, [told.get("description"), ADMINS_ONLY]))
         if marks["is_trigger"]:
             statuses += [404, 409, 429]
             doc.setdefault("parameters", []).append(deepcopy(KEY_PARAMETER))

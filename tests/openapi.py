@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema_rs
 
 from api.app import create_app
+from api.openapi import ADMINS_ONLY
 from config.settings import Settings
 from tests.keys import SECRET_KEY
 
@@ -32,6 +33,10 @@ class Operation:
     @property
     def is_open(self) -> bool:
         return self.raw.get("security") == []
+
+    @property
+    def is_admin_only(self) -> bool:
+        return ADMINS_ONLY in self.raw.get("description", "")
 
     @property
     def body(self) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from syncapp.demo.server import DemoServer
+from syncapp.embedded.guard import Guard
+from tests.e2e.described import Described, open_described
 from tests.e2e.fleet import Fleet
 
 CLIENTS = 400
@@ -28,3 +30,9 @@ def fleet(tmp_path: Path, database_dsn: str, redis_url: str) -> Iterator[Fleet]:
             yield made
         finally:
             made.close()
+
+
+@pytest.fixture
+def described(tmp_path: Path, guard: Guard, database_dsn: str, redis_url: str) -> Iterator[Described]:
+    with open_described(tmp_path, guard, database_dsn, redis_url) as made:
+        yield made
