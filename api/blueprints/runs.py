@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response
@@ -30,7 +31,6 @@ from api.triggers import idempotency, start
 from syncapp import commands, queries
 from syncapp.commands import RunRequest, Triggered
 from syncapp.errors import Forbidden
-from syncapp.scope import Scope
 
 blueprint = Blueprint("runs", __name__, url_prefix="/api/v1/runs", description="Runs of every sync")
 ONE = "/<sync_id:sync_id>"
@@ -105,10 +105,7 @@ def list_errors(page: dict[str, int], sync_id: str) -> queries.Listed:
 @limited
 def replay_errors(sync_id: str) -> Triggered:
     """Try the records that failed again"""
-    parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
-    run = commands.replay_errors(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
-    parts.dispatch([run])
-    return run
+    return _go_on(sync_id, commands.replay_errors)
 
 
 @blueprint.post(f"{ONE}/retry")
@@ -116,10 +113,7 @@ def replay_errors(sync_id: str) -> Triggered:
 @limited
 def retry_run(sync_id: str) -> Triggered:
     """Go on with a failed or cancelled run from its checkpoint"""
-    parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
-    run = commands.retry_run(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
-    parts.dispatch([run])
-    return run
+    return _go_on(sync_id, commands.retry_run)
 
 
 @blueprint.post(f"{ONE}/undo")
@@ -127,10 +121,7 @@ def retry_run(sync_id: str) -> Triggered:
 @limited
 def undo_run(sync_id: str) -> Triggered:
     """Put back what a run changed, where nobody has changed the same since"""
-    parts, asked, scope = services(), idempotency(), _scope_to_run(sync_id)
-    run = commands.undo_run(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
-    parts.dispatch([run])
-    return run
+    return _go_on(sync_id, commands.undo_run)
 
 
 @blueprint.post(f"{ONE}/cancel")
@@ -145,8 +136,10 @@ def cancel_run(sync_id: str) -> dict[str, Any]:
     return {"message": message, "sync_id": sync_id, "status": status, "timestamp": parts.clock()}
 
 
-def _scope_to_run(sync_id: str) -> Scope:
-    """What the caller sees, for going on with a run. Raises NotFound, Forbidden."""
-    scope = visible()
-    check_sync(queries.get_run(services().database, scope, sync_id).sync)
-    return scope
+def _go_on(sync_id: str, command: Callable[..., Triggered]) -> Triggered:
+    """A new run that has to do with an earlier one. Raises NotFound, Forbidden, and what the command raises."""
+    parts, asked, scope = services(), idempotency(), visible()
+    check_sync(queries.get_run(parts.database, scope, sync_id).sync)
+    run = command(parts.database, scope, parts.settings, parts.clock, sync_id, actor(), asked)
+    parts.dispatch([run])
+    return run

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, aliased
@@ -111,6 +112,20 @@ def retry_run(
         return _finish(session, idempotency, answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a new run does about an earlier one, which the column `of` of the new one names.
+
+    count    says what there is to do (`8 failed records`); raises Conflict where nothing can be
+    request  what is asked for
+    """
+
+    name: str
+    of: str
+    count: Callable[[Session, Run], str]
+    request: Callable[[Run], RunRequest]
+
+
 def replay_errors(
     db: Database,
     scope: Scope,
@@ -123,31 +138,13 @@ def replay_errors(
     """A new run that tries the failed records of an earlier one again, those that could be stored as they came.
 
     A replay of it that is in flight is the answer itself. Where the source is not asked for them, an open circuit
-    is no hindrance.
-    Raises Conflict (a dry run, nothing to replay, another run in flight), and as `trigger_run` does.
+    is no hindrance. Raises Conflict (a dry run, not ended, nothing to replay, another run in flight), and as
+    `trigger_run` does.
     """
-    with db.session(scope) as session:
-        old = _locked(session, sync_id)
-        if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
-            return earlier
-        if old.dry_run:
-            raise Conflict(
-                f"{sync_id} was a dry run, of which nothing is written: start a run of {old.sync} without dry_run, "
-                "and replay what fails in that",
-                error_code="DRY_RUN_NOT_REPLAYABLE",
-            )
-        if old.undo_of is not None:
-            message = f"{sync_id} undid a run: what it could not put back would not fit now either"
-            raise Conflict(message, error_code="UNDO_NOT_REPLAYABLE")
-        if old.status in UNFINISHED:
-            raise _in_flight(old)
-        running = live_run(session, old.sync, old.organization_id)
-        if running is not None and running.replay_of == sync_id:
-            return _finish(session, idempotency, answer_in_flight(running, clock, f"A replay of {sync_id}"))
-        message = f"Replay of {_count_replayable(session, sync_id)} of {sync_id} started"
-        request = replace(_request_like(old, actor), replay_of=sync_id)
-        answer = _start(session, old.organization_id, settings, clock, request, message)
-        return _finish(session, idempotency, answer)
+    repair = Repair(
+        "Replay", "replay_of", _count_replayable, lambda old: replace(_request_like(old, actor), replay_of=sync_id)
+    )
+    return _repair(db, scope, settings, clock, sync_id, repair, idempotency)
 
 
 def undo_run(
@@ -164,6 +161,21 @@ def undo_run(
     An undo of it that is in flight is the answer itself. Raises Conflict (a dry run, not ended, nothing that could be
     undone, undone already, another run in flight), and as `trigger_run` does.
     """
+    repair = Repair(
+        "Undo", "undo_of", _count_changes, lambda old: RunRequest(old.sync, old.mode, actor=actor, undo_of=sync_id)
+    )
+    return _repair(db, scope, settings, clock, sync_id, repair, idempotency)
+
+
+def _repair(
+    db: Database,
+    scope: Scope,
+    settings: Settings,
+    clock: Clock,
+    sync_id: str,
+    repair: Repair,
+    idempotency: Idempotency | None,
+) -> Triggered:
     with db.session(scope) as session:
         old = _locked(session, sync_id)
         if idempotency and (earlier := earlier_answer(session, old.organization_id, idempotency)):
@@ -171,11 +183,12 @@ def undo_run(
         if old.status in UNFINISHED:
             raise _in_flight(old)
         running = live_run(session, old.sync, old.organization_id)
-        if running is not None and running.undo_of == sync_id:
-            return _finish(session, idempotency, answer_in_flight(running, clock, f"An undo of {sync_id}"))
-        message = f"Undo of {_count_changes(session, old)} of {sync_id} started"
-        request = RunRequest(old.sync, old.mode, undo_of=sync_id, actor=actor)
-        answer = _start(session, old.organization_id, settings, clock, request, message)
+        if running is not None and getattr(running, repair.of) == sync_id:
+            return _finish(
+                session, idempotency, answer_in_flight(running, clock, f"The {repair.name.lower()} of {sync_id}")
+            )
+        message = f"{repair.name} of {repair.count(session, old)} of {sync_id} started"
+        answer = _start(session, old.organization_id, settings, clock, repair.request(old), message)
         return _finish(session, idempotency, answer)
 
 
@@ -209,8 +222,18 @@ def _must_begin_anew(session: Session, old: Run) -> bool:
     return completed_since or old.error_type == MassDeleteRefused.error_type  # that one had read all it could
 
 
-def _count_replayable(session: Session, sync_id: str) -> str:
+def _count_replayable(session: Session, old: Run) -> str:
     """`8 failed records`. Raises Conflict where there is none."""
+    if old.dry_run:
+        raise Conflict(
+            f"{old.sync_id} was a dry run, of which nothing is written: start a run of {old.sync} without dry_run, "
+            "and replay what fails in that",
+            error_code="DRY_RUN_NOT_REPLAYABLE",
+        )
+    if old.undo_of is not None:
+        message = f"{old.sync_id} undid a run: what it could not put back would not fit now either"
+        raise Conflict(message, error_code="UNDO_NOT_REPLAYABLE")
+    sync_id = old.sync_id
     waiting = (DeadLetter.sync_id == sync_id, DeadLetter.replayed_at.is_(None))
     whole = func.count().filter(DeadLetter.replayable)
     found, altered = session.execute(select(whole, func.count() - whole).where(*waiting)).one()

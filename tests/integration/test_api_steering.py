@@ -81,7 +81,7 @@ class TestErrors:
         assert second.status_code == 202
         assert second.get_json() | {"timestamp": ""} == first | {
             "sync_started": False,
-            "message": "A replay of sync_x is already in flight (starting); nothing was started",
+            "message": "The replay of sync_x is already in flight (starting); nothing was started",
             "timestamp": "",
         }
         assert len(api.dispatcher.sent) == 1
