@@ -45,7 +45,7 @@ def steady_clock() -> Callable[[], datetime]:
 @dataclass(frozen=True)
 class Asked:
     """A request, and its place in the stand-in's log. `property_id` is that of a property itself, None of what belongs
-    to one."""
+    to one; `hotel` is known of both."""
 
     number: int
     at: datetime
@@ -57,14 +57,19 @@ class Asked:
         rest = self.path.removeprefix(PROPERTY_PATH)
         return int(rest) if rest.isdecimal() else None
 
+    @property
+    def hotel(self) -> int:
+        return next(int(part) for part in self.path.split("/") if part.isdecimal())
 
-def batches(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """One reader's requests, by the batches it read: each begins with its properties; what belongs to them follows."""
-    found: list[list[Asked]] = []
-    for before, one in zip([None, *asked], asked, strict=False):
-        if one.property_id is not None and (before is None or before.property_id is None):
-            found.append([])
-        found[-1].append(one)
+
+def batches(asked: Sequence[Asked], sizes: Iterable[int]) -> list[list[Asked]]:
+    """One reader's requests by the batches it read, which are of these sizes: its ids only go up."""
+    ids, found = sorted({one.hotel for one in asked}), []
+    for size in sizes:
+        if not ids:
+            break
+        batch, ids = set(ids[:size]), ids[size:]
+        found.append([one for one in asked if one.hotel in batch])
     return found
 
 
@@ -73,10 +78,6 @@ def split_at(found: list[list[Asked]], number: int) -> tuple[list[list[Asked]], 
     later = [place for place, batch in enumerate(found) if batch[-1].number >= number]
     begin = later[0] + 1 if later else len(found)
     return found[:begin], found[begin:]
-
-
-def properties_of(batch: Iterable[Asked]) -> list[int]:
-    return [one.property_id for one in batch if one.property_id is not None]
 
 
 @dataclass

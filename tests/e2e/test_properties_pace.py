@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_two_workers_keep_one_rate_and_half_of_it_from_the_next_batch_on(fleet: 
 def slower(asked: Sequence[Asked], changed: int) -> list[Asked]:
     """What was asked once both runs had begun a batch after the change. The dry run asks for everything."""
     runs = [[one for one in asked if one.conditional == conditional] for conditional in (True, False)]
-    begun = [split_at(batches(run), changed)[1] for run in runs]
+    begun = [split_at(batches(run, repeat(BATCH)), changed)[1] for run in runs]
     return list(asked[max(later[0][0].number for later in begun) :]) if all(begun) else []
 
 
