@@ -147,7 +147,9 @@ class Sync:
     provider   whose credentials each organization stores for a source of its own; None where there is one source, the
                default organization's, which no other's members may have read
     settings   what of it can be changed while it runs
-    admins_only  no member may start it; who may see its runs is another matter
+    shortest, longest  seconds that its interval may be
+    admins_only  no member may start it, and nobody for another organization than the default one; who may see its runs
+                 is another matter
     due_mode   the mode that the schedule takes where a complete read is due; None takes the default all the same
     """
 
@@ -164,6 +166,8 @@ class Sync:
     provider: str | None = None
     due_mode: str | None = None
     settings: tuple[Setting, ...] = ()
+    shortest: float = 60.0
+    longest: float = 31 * 86_400.0
     admins_only: bool = False
 
     @property

@@ -18,7 +18,7 @@ from config.values import parse_duration
 from syncapp.audit import Actor, add_entry, differences
 from syncapp.cron import next_run
 from syncapp.db import Database, raw_connection
-from syncapp.definition import Every, FirstSchedule, first_schedule
+from syncapp.definition import Every, FirstSchedule, Sync, first_schedule
 from syncapp.errors import NotFound, ValidationFailed
 from syncapp.models import Schedule
 from syncapp.ports import Clock
@@ -26,9 +26,9 @@ from syncapp.records import Json
 from syncapp.registry import SYNCS, find_sync
 from syncapp.scope import EVERYONE
 from syncapp.sync_settings import seed_settings
+from syncapp.times import show_duration
 from syncapp.turns import next_turn
 
-SHORTEST, LONGEST = 60.0, 31 * 86_400.0
 BETWEEN_TURNS = timedelta(seconds=60)  # at least, however many organizations there are
 CRON_FIELDS = 5
 ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -111,7 +111,8 @@ def change_locked(
     `details["fields"]`.
     """
     before = _told(row)
-    seconds = _checked(cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
+    sync = find_sync(row.name)
+    seconds = _checked(sync, cron, interval, timezone or row.timezone, row.cron if cron is None else cron)
     if seconds is not None:
         row.cron, row.interval_seconds = None, seconds
     elif cron is not None:
@@ -163,14 +164,16 @@ def _seed(session: Session, name: str, every: Every) -> None:
     session.execute(insert(Schedule).values(first).on_conflict_do_nothing())
 
 
-def _checked(cron: str | None, interval: str | float | None, timezone: str, effective_cron: str | None) -> float | None:
+def _checked(
+    sync: Sync, cron: str | None, interval: str | float | None, timezone: str, effective_cron: str | None
+) -> float | None:
     """The interval in seconds, None where none was given. Raises ValidationFailed."""
     problems: dict[str, list[str]] = {}
     seconds: float | None = None
     if cron is not None and interval is not None:
         problems["interval"] = ["Give either cron or interval, not both."]
     elif interval is not None:
-        seconds = _read_interval(interval, problems)
+        seconds = _read_interval(sync, interval, problems)
     if not _is_zone(timezone):
         problems["timezone"] = ["Must be a time zone such as UTC or Europe/Berlin."]
     elif effective_cron is not None and interval is None and (wrong := _cron_problem(effective_cron, timezone)):
@@ -180,14 +183,15 @@ def _checked(cron: str | None, interval: str | float | None, timezone: str, effe
     return seconds
 
 
-def _read_interval(interval: str | float, problems: dict[str, list[str]]) -> float | None:
+def _read_interval(sync: Sync, interval: str | float, problems: dict[str, list[str]]) -> float | None:
     try:
         seconds = parse_duration(interval)
     except ValueError as error:
         problems["interval"] = [f"It {error}."]
         return None
-    if not SHORTEST <= seconds <= LONGEST:
-        problems["interval"] = ["Must be between 60 seconds and 31 days."]
+    if not sync.shortest <= seconds <= sync.longest:
+        bounds = f"{show_duration(sync.shortest)} and {show_duration(sync.longest)}"
+        problems["interval"] = [f"Must be between {bounds}."]
     return seconds
 
 

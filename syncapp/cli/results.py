@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -86,7 +87,7 @@ def _difference(before: dict[str, Any] | None, after: dict[str, Any] | None) -> 
 
 
 def _short(value: object, longest: int = 60) -> str:
-    text = plain(value)
+    text = plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

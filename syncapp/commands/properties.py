@@ -22,7 +22,6 @@ from syncapp.scope import EVERYONE
 from syncapp.sync_settings import parse_whole, seed_settings, show_schedule
 from syncapp.syncs.properties import PROPERTIES
 
-SHORTEST, LONGEST = 300, 604_800  # seconds
 LONGEST_TEXT = 32
 
 
@@ -34,7 +33,7 @@ def parse_interval(value: Json) -> float:
             seconds = parse_duration(value)
         except ValueError:
             seconds = 0.0
-        if SHORTEST <= seconds <= LONGEST:
+        if PROPERTIES.shortest <= seconds <= PROPERTIES.longest:
             return float(round(seconds))
     raise ValueError("Must be a duration from 5m to 7d, such as 12h or 2h30m.")
 

@@ -23,7 +23,7 @@ from syncapp.commands.requests import (
 from syncapp.credentials import missing, refused
 from syncapp.db import raw_connection
 from syncapp.definition import Sync
-from syncapp.errors import CircuitOpen, Conflict, NotFound, SyncDisabled
+from syncapp.errors import CircuitOpen, Conflict, NotFound, SyncDisabled, ValidationFailed
 from syncapp.models import Run
 from syncapp.ports import Clock
 from syncapp.records import RunStatus
@@ -89,6 +89,18 @@ def try_start(
     return Attempt(answer, created is not None, bool(disabled), wait, admitted)
 
 
+def check_owner(sync: Sync, organization_id: str, settings: Settings) -> None:
+    """A catalogue that there is once belongs to the default organization. Raises ValidationFailed."""
+    default = settings.default_organization_id
+    if sync.admins_only and organization_id != default:
+        rule = [f"Must be {default}, or none."]
+        raise ValidationFailed(
+            f"The sync {sync.name} belongs to the default organization, {default}",
+            error_code="NOT_THE_DEFAULT_ORGANIZATION",
+            details={"fields": {"organization_id": rule}},
+        )
+
+
 def start_where_possible(
     connection: psycopg.Connection[Any], settings: Settings, clock: Clock, requests: Mapping[str, RunRequest]
 ) -> list[Triggered]:
@@ -112,6 +124,7 @@ def _prepare(
 ) -> tuple[Triggered, Mapping[str, Any]]:
     """The answer that is given if the run can be started, and what START needs."""
     sync = find_sync(request.sync)
+    check_owner(sync, organization_id, settings)
     if request.undo_of is None:
         sync.check_configured(settings)
     mode = mode_of(sync, request)
@@ -220,7 +233,7 @@ def _check_allowed(sync: Sync, request: RunRequest, attempt: Attempt) -> None:
     if attempt.disabled and not _ignores_switch(sync, request):
         raise SyncDisabled(
             f"The sync {request.sync} is disabled; enable it with PATCH /api/v1/schedules/{request.sync} "
-            'and {"enabled": true}, or force the run'
+            f'and {{"enabled": true}}, or with syncapp schedules set {request.sync} --enable'
         )
     if request.asks_nobody(sync):
         return

@@ -31,9 +31,9 @@ class _Found:
 def put_back(sql: Statements, connection: Connection, context: WriteContext, changes: Sequence[Json]) -> Applied:
     """Undoes changes, the latest first, in the caller's transaction. Each is a row of `run_changes`.
 
-    A created row leaves softly, a deleted one comes back, of an updated one the fields get their old values. A row of
-    which one of these fields has another value than the run gave it is left alone: a failure says which. Rows lose
-    their hash, so that the next read compares them with the source again.
+    A created row leaves softly, a deleted one comes back (and counts as created), an updated one gets the fields' old
+    values. A row of which one of these fields has another value than the run gave it is left alone: a failure says
+    which. Rows lose their hash, so that the next read compares them with the source again.
     """
     parameters = {"organization": context.organization_id, "keys": sorted({one["external_id"] for one in changes})}
     rows = {
@@ -45,8 +45,7 @@ def put_back(sql: Statements, connection: Connection, context: WriteContext, cha
     applied.changes = [one for one in done if one is not None]
     applied.counts = Counts(
         processed=len(changes),
-        updated=sum(one.operation != "deleted" for one in applied.changes),
-        deleted=sum(one.operation == "deleted" for one in applied.changes),
+        **{name: sum(one.operation == name for one in applied.changes) for name in ("created", "updated", "deleted")},
         failed=len(applied.failures),
         unchanged=done.count(None) - len(applied.failures),
     )

@@ -87,7 +87,7 @@ class Writer:
         except REFUSED as error:
             if len(rows) == 1:
                 key = rows[0][0]
-                reason = (error.diag.message_primary or "PostgreSQL refused it").replace("\x00", "")
+                reason = _reason(error)
                 self.applied.failures.append(Failure(key, InvalidRecord.error_type, reason, self.rows[key][1]))
                 return Written()
         half = len(rows) // 2
@@ -191,3 +191,13 @@ class Writer:
             "mock": context.mock,
             "keep_newer": context.keep_newer,
         }
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Why PostgreSQL refused a row, without the names of what is within it."""
+    match error:
+        case psycopg.errors.UniqueViolation():
+            return "another row of the table has the same key"
+        case psycopg.IntegrityError():
+            return "it breaks a rule of its table"
+    return (error.diag.message_primary or "PostgreSQL refused it").replace("\x00", "")

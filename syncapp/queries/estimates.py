@@ -11,6 +11,7 @@ from syncapp.connectors.cupid import followed_ids
 from syncapp.db import Database
 from syncapp.errors import CredentialsMissing
 from syncapp.models import Run
+from syncapp.ports import Pace
 from syncapp.records import RunStatus
 from syncapp.scope import Scope
 from syncapp.sync_settings import read_settings
@@ -28,25 +29,35 @@ ALMOST = 0.9  # from there on it is told in the longer unit
 
 
 def estimate_duration(db: Database, scope: Scope, settings: Settings, before: datetime) -> str:
-    """`5-10 minutes`: from the latest runs that had completed then; without any, from what there is to ask for.
+    """`5-10 minutes`: from the latest runs that had completed then; without any, or where the rate limit allows no such
+    pace any more, from what there is to ask for.
 
     Runs that end later change nothing about it: a retried request is given the same answer.
     """
     took = func.extract("epoch", Run.completed_at - Run.started_at).cast(Float)
     latest = select(took).where(*WHOLE, Run.completed_at <= before).order_by(Run.created_at.desc()).limit(LATEST)
+    least = _least_seconds(db, settings)
     with db.session(scope) as session:
         past = sorted(found for found in session.scalars(latest) if found is not None)
     if past:
         odd = len(past) // 4  # on either side: one that was parked for an hour says little of the next one
         usual = past[odd : len(past) - odd]
-        return show_range(usual[0], usual[-1])
+        if least is not None and usual[-1] >= least:
+            return show_range(max(usual[0], least), usual[-1])
+    if least is None:
+        return "unknown"
+    return show_range(least, least * SLOWEST)
+
+
+def _least_seconds(db: Database, settings: Settings) -> float | None:
+    """What the rate limit alone takes as it is now; None where nobody knows how many properties there are."""
     try:
         properties = len(followed_ids(settings))
     except CredentialsMissing:  # the run itself will say so
-        return "unknown"
+        return None
     requests = properties * (2 + len(settings.cupid_languages))  # the property, its reviews, one a language
-    seconds = requests / read_settings(db, settings, PROPERTIES.name, PROPERTIES.settings)["rate_limit"]
-    return show_range(seconds, seconds * SLOWEST)
+    pace = Pace.per_second(read_settings(db, settings, PROPERTIES.name, PROPERTIES.settings)["rate_limit"])
+    return requests * pace.spacing
 
 
 def show_range(low: float, high: float) -> str:

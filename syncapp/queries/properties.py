@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -62,7 +62,9 @@ class PropertiesHealth:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """`changed_at` is when the schedule was last changed, None of one that was never seeded."""
+    """`changed_at` is when the schedule was last changed, None of one that was never seeded. `counts` are those of the
+    last run that ended: properties, updated ones, failed ones.
+    """
 
     configured: bool
     ticking: bool
@@ -70,6 +72,7 @@ class _Facts:
     changed_at: datetime | None
     history: History
     last_error: str | None
+    counts: tuple[int, int, int]
 
     @property
     def is_running(self) -> bool:
@@ -78,14 +81,11 @@ class _Facts:
 
 def properties_status(db: Database, scope: Scope, settings: Settings, now: datetime) -> PropertiesStatus:
     """Of the scope's organization, which is the one whose properties they are."""
-    total = func.coalesce(Run.records_total, Run.records_processed)
-    counts = select(total, Run.records_created + Run.records_updated, Run.records_failed)
-    last = counts.where(Run.sync == PROPERTIES.name, *COUNTS, Run.status.in_(ENDED)).order_by(*NEWEST).limit(1)
     live = (Run.sync == PROPERTIES.name, Run.dry_run.is_(False), Run.status.in_(UNFINISHED))
     with db.session(scope) as session:
         facts = _read_facts(session, settings, now)
-        processed, updated, failed = session.execute(last).one_or_none() or (0, 0, 0)
         running = session.scalar(select(Run.sync_id).where(*live))
+    processed, updated, failed = facts.counts
     return PropertiesStatus(
         is_running=facts.is_running,
         last_sync=facts.history.last_success_at,
@@ -146,6 +146,8 @@ def show_span(span: timedelta) -> str:
 
 
 def _read_facts(session: Session, settings: Settings, now: datetime) -> _Facts:
+    counts = select(Run.records_processed, Run.records_created + Run.records_updated, Run.records_failed)
+    last = counts.where(Run.sync == PROPERTIES.name, *COUNTS, Run.status.in_(ENDED)).order_by(*NEWEST).limit(1)
     judged = select(Run.error_message).where(Run.sync == PROPERTIES.name, *COUNTS, Run.status.in_(JUDGED))
     row = session.get(Schedule, PROPERTIES.name)
     return _Facts(
@@ -155,6 +157,7 @@ def _read_facts(session: Session, settings: Settings, now: datetime) -> _Facts:
         changed_at=row.updated_at if row else None,
         history=read_history(session, [PROPERTIES.name], now)[PROPERTIES.name],
         last_error=session.scalar(judged.order_by(*NEWEST).limit(1)),
+        counts=(*(session.execute(last).one_or_none() or (0, 0, 0)),),
     )
 
 
@@ -177,4 +180,7 @@ def _summary(facts: _Facts, settings: Settings, now: datetime, *, overdue: bool)
     if overdue:
         since = "no run has completed yet" if last is None else f"the last success was {show_span(now - last)} ago"
         return f"The sync is overdue: {since}, and one is due every {_show_interval(facts.schedule)}"
+    failed = facts.counts[2]
+    if failed:
+        return f"Sync service is running; {failed} propert{'y' if failed == 1 else 'ies'} failed in the last run"
     return "Sync service is running" + ("" if last else "; no run has completed yet")

@@ -104,5 +104,7 @@ PROPERTIES = Sync(
     missing=_missing,
     policy=Policy(record_changes=True),
     settings=SETTINGS,
+    shortest=300.0,
+    longest=7 * 86_400.0,
     admins_only=True,
 )

@@ -154,7 +154,7 @@ class TestStatus:
         api.add_organization("acme")
         add_ended(api, "sync_acme", HOUR, sync="properties", organization_id="acme", records_processed=1)
         found = status(api)
-        assert (found["total_properties"], found["updated_properties"], found["failed_properties"]) == (90, 0, 3)
+        assert (found["total_properties"], found["updated_properties"], found["failed_properties"]) == (20, 0, 3)
         assert (found["last_error"], found["last_sync"]) == ("Cupid is away", first)
         add_ended(api, "sync_3", 2 * HOUR, "cancelled", **values)
         found = status(api)

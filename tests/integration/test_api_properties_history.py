@@ -54,7 +54,16 @@ class TestLogs:
     def test_the_rows_of_the_view(self, api: Api) -> None:
         counts = {"records_processed": 70, "records_created": 5, "records_updated": 10, "records_failed": 2}
         add_ended(api, "sync_1", 5 * HOUR, **OURS, **counts, trigger="schedule")
-        add_ended(api, "sync_2", 4 * HOUR, "failed", **OURS, error_message="Cupid is away", records_total=90)
+        add_ended(
+            api,
+            "sync_2",
+            4 * HOUR,
+            "failed",
+            **OURS,
+            error_message="Cupid is away",
+            records_processed=40,
+            records_total=90,
+        )
         add_ended(api, "sync_3", 3 * HOUR, **OURS, trigger="retry", replay_of="sync_1")
         add_ended(api, "sync_4", 2 * HOUR, **OURS, undo_of="sync_1")
         api.add_run("sync_5", **OURS, status="starting")
@@ -72,7 +81,7 @@ class TestLogs:
         assert (failed["status"], failed["error_message"], failed["total_properties"]) == (
             "failed",
             "Cupid is away",
-            90,
+            40,
         )
         assert (started["completed_at"], started["started_at"]) == (None, started["created_at"])
         columns = api.query("SELECT * FROM sync_logs WHERE sync_id = 'sync_1'")[0]

@@ -71,7 +71,7 @@ def test_a_schedule_is_changed_and_stays_so(shell: Shell) -> None:
     [
         (["nope", "--enable"], "There is no sync nope"),
         (["clients", "--cron", "* *"], "cron: Must have five fields"),
-        (["clients", "--interval", "1s"], "interval: Must be between 60 seconds and 31 days."),
+        (["clients", "--interval", "1s"], "interval: Must be between 1m and 31d."),
         (["clients", "--interval", "1h", "--cron", "* * * * *"], "Give either cron or interval, not both."),
         (["clients", "--timezone", "Nowhere/At-all"], "timezone: Must be a time zone"),
     ],

@@ -36,7 +36,7 @@ def test_everything_a_run_changed_goes_back(changed: tuple[World, dict[str, Any]
     assert world.counts(run)[1:5] == (1, 2, 27, 1)
     undone = undo(world, run)
     assert undone["status"] == "completed"
-    assert world.counts(undone) == (4, 0, 3, 0, 1, 0)
+    assert world.counts(undone) == (4, 1, 2, 0, 1, 0)
     assert [row for row in state(world) if row[-1]] == [
         (str(n), f"Client {n}", f"client{n}@example.com", "+1 555 0100", row[4], True)
         for row in state(world)
@@ -59,7 +59,7 @@ def test_what_was_changed_since_stays_and_is_named(changed: tuple[World, dict[st
     world.query("UPDATE clients SET email = 'mine@example.com' WHERE external_id = '1' RETURNING 1")
     world.query("DELETE FROM clients WHERE external_id = '2' RETURNING 1")
     undone = undo(world, run)
-    assert world.counts(undone) == (4, 0, 1, 0, 1, 2)
+    assert world.counts(undone) == (4, 1, 0, 0, 1, 2)
     kept = world.query("SELECT * FROM dead_letters ORDER BY external_id")
     assert [(one["external_id"], one["error_type"], one["replayable"]) for one in kept] == [
         ("1", "conflict", False),

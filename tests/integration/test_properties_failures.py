@@ -31,7 +31,7 @@ def test_three_kinds_of_trouble_are_listed_and_the_others_synced(catalogue: Cata
     reasons = catalogue.failures(run["sync_id"])
     assert reasons == {
         str(failing): ("api_connection_failed", reasons[str(failing)][1]),
-        str(unknown): ("api_connection_failed", reasons[str(unknown)][1]),
+        str(unknown): ("not_found", reasons[str(unknown)][1]),
         str(broken): ("invalid_data_format", reasons[str(broken)][1]),
     }
     assert f"{path(failing)} answered 500" in reasons[str(failing)][1]

@@ -206,3 +206,28 @@ def test_an_interval_is_a_time(catalogue: Catalogue) -> None:
                 "ON CONFLICT (name) DO UPDATE SET cron = NULL, interval_seconds = excluded.interval_seconds",
                 wrong,
             )
+
+
+def test_it_is_started_for_the_default_organization_alone(catalogue: Catalogue) -> None:
+    catalogue.api.add_organization("other")
+    for asked in ({}, {"dry_run": True}):
+        answer = catalogue.api.post("/api/v1/runs", json={"sync": "properties", "organization_id": "other"} | asked)
+        assert (answer.status_code, answer.get_json()["details"]["error_code"]) == (422, "NOT_THE_DEFAULT_ORGANIZATION")
+    assert catalogue.api.query("SELECT 1 FROM sync_runs") == []
+
+
+def test_a_row_that_stands_in_the_way_is_told_without_sql(catalogue: Catalogue) -> None:
+    catalogue.api.add_organization("other")
+    first = catalogue.ids[0]
+    catalogue.api.execute("INSERT INTO properties (organization_id, external_id) VALUES ('other', %s)", str(first))
+    run = catalogue.sync()
+    assert counts(run) == (3, 2, 0, 0, 0, 1)
+    message = "another row of the table has the same key"
+    assert catalogue.failures(run["sync_id"]) == {str(first): ("invalid_data_format", message)}
+
+
+@pytest.mark.parametrize("interval", ["1m", "4m59s", "8d"])
+def test_its_schedule_has_its_own_bounds(catalogue: Catalogue, interval: str) -> None:
+    answer = catalogue.api.patch("/api/v1/schedules/properties", json={"interval": interval})
+    assert answer.status_code == 422
+    assert answer.get_json()["details"]["fields"] == {"interval": ["Must be between 5m and 7d."]}

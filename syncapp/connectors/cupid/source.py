@@ -13,7 +13,7 @@ from syncapp.connectors.rest import ApiKey, RestConfig
 from syncapp.connectors.rest.reader import WireReader
 from syncapp.connectors.rest.source import PING_TIMEOUT
 from syncapp.connectors.rest.wire import Wire
-from syncapp.errors import RequestRejected, SyncError
+from syncapp.errors import NotFound, RequestRejected, SyncError
 from syncapp.ports import Pace, RateLimit, ReadRequest
 from syncapp.records import Failure, Json, Page
 
@@ -158,8 +158,13 @@ def _page(outcomes: Sequence[Outcome], position: int | None, total: int, form: s
     records: list[Json] = [one.record for one in found]
     records += [{"property_id": one.property_id} for one in outcomes if isinstance(one, Unchanged)]
     failures = [
-        Failure(str(key), error.error_type, error.message, {"property_id": key})
+        Failure(str(key), _kind(error), error.message, {"property_id": key})
         for key, error in (one for one in outcomes if isinstance(one, Unread))
     ]
     marks = {str(one.property_id): {"form": form, "parts": one.mark} if one.mark else None for one in found}
     return Page(records, position, total, failures=failures, marks=marks)
+
+
+def _kind(error: SyncError) -> str:
+    """What Cupid does not know is another matter than a Cupid that cannot be reached."""
+    return NotFound.error_type if error.error_code == "CUPID_API_NOT_FOUND" else error.error_type

@@ -39,7 +39,7 @@ CREATE VIEW sync_logs AS
 SELECT id, sync_id,
        CASE WHEN undo_of IS NOT NULL THEN 'undo' WHEN replay_of IS NOT NULL THEN 'replay' ELSE trigger END AS sync_type,
        status, coalesce(started_at, created_at) AS started_at, completed_at,
-       coalesce(records_total, records_processed) AS total_properties,
+       records_processed AS total_properties,
        records_created + records_updated AS updated_properties, records_failed AS failed_properties,
        error_message, created_at, organization_id
 FROM sync_runs WHERE sync = 'properties' AND NOT dry_run"""
