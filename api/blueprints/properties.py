@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from marshmallow import RAISE
@@ -30,10 +29,9 @@ blueprint = Blueprint("properties", __name__, url_prefix="/api/v1/admin", descri
 def trigger_properties() -> dict[str, Any]:
     """Start a run"""
     parts, scope = services(), default_organization()
-    run = start(scope, RunRequest("properties"))
-    at = datetime.fromisoformat(run.timestamp)
-    estimate = queries.estimate_duration(parts.database, scope, parts.settings, before=at)
-    return wrapped(run.answer(**_about(run), estimated_duration=estimate, triggered_at=run.timestamp))
+    estimate = queries.estimate_duration(parts.database, scope, parts.settings)
+    run = start(scope, RunRequest("properties", estimate=estimate))
+    return wrapped(run.answer(**_about(run), estimated_duration=run.estimate, triggered_at=run.timestamp))
 
 
 @blueprint.get("/sync/status")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,8 @@ NOTEWORTHY = ("full_refresh", "dry_run", "force", "allow_mass_delete", "since", 
 class RunRequest:
     """What somebody asks for. `since` reads from there instead of the cursor; `force` asks even where the schedule is
     disabled or the circuit open; `retry_of`, `replay_of` and `undo_of` name the run that it goes on with, whose failed
-    records it tries again, or whose changes it puts back. `actor` is nobody where it is the clock that asks."""
+    records it tries again, or whose changes it puts back. `actor` is nobody where it is the clock that asks. `estimate`
+    is how long it may take, in words, for the answer."""
 
     sync: str
     mode: str | None = None
@@ -35,6 +36,7 @@ class RunRequest:
     retry_of: str | None = None
     replay_of: str | None = None
     undo_of: str | None = None
+    estimate: str | None = field(default=None, repr=False)  # no part of what makes two requests the same
 
     def asks_nobody(self, sync: Sync) -> bool:
         """An undo does not ask the source, nor do most replays: neither its circuit nor its credentials matter."""
@@ -46,7 +48,7 @@ class Triggered:
     """The answer to a request: the run that was started, or the one in flight.
 
     `repeated` is an earlier answer once more, for the same idempotency key: there is nothing to dispatch. `started_at`
-    is when the one in flight was taken by a worker.
+    is when the one in flight was taken by a worker. `estimate` is the request's.
     """
 
     sync: str
@@ -58,6 +60,7 @@ class Triggered:
     timestamp: str
     repeated: bool = False
     started_at: str | None = None
+    estimate: str | None = None
 
     def answer(self, **more: Any) -> dict[str, Any]:
         """What every answer to a trigger holds, with `more` for one route's own."""

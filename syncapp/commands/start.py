@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -138,6 +138,7 @@ def _prepare(
         queue=sync.queue,
         message=f"{sync.title} sync started",
         timestamp=show_time(now),
+        estimate=request.estimate,
     )
     return answer, _values(sync, request, answer, mode)
 
@@ -172,7 +173,7 @@ def start_run(
             error_code="RUN_IN_FLIGHT",
             details={"sync_id": begun.sync_id},
         )
-    return answer_in_flight(begun, clock, f"A run of {request.sync}")
+    return replace(answer_in_flight(begun, clock, f"A run of {request.sync}"), estimate=request.estimate)
 
 
 def live_run(session: Session, sync: str, organization_id: str) -> Run | None:

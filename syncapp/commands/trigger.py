@@ -151,7 +151,8 @@ def keep_answer(
     refused: Sequence[Refused] = (),
 ) -> None:
     """Keeps the first answer, and forgets the old ones."""
-    response: dict[str, Any] = {"runs": [asdict(run) for run in runs], "refused": [asdict(one) for one in refused]}
+    told = [{name: value for name, value in asdict(run).items() if value is not None} for run in runs]
+    response: dict[str, Any] = {"runs": told, "refused": [asdict(one) for one in refused]}
     old = func.now() - text(f"interval '{IDEMPOTENCY_HOURS} hours'")
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at <= old))
     session.execute(

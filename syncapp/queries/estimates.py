@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Float, func, select
 
 from config.settings import Settings
@@ -28,14 +26,11 @@ MINUTE, HOUR = 60.0, 3_600.0
 ALMOST = 0.9  # from there on it is told in the longer unit
 
 
-def estimate_duration(db: Database, scope: Scope, settings: Settings, before: datetime) -> str:
-    """`5-10 minutes`: from the latest runs that had completed then; without any, or where the rate limit allows no such
-    pace any more, from what there is to ask for.
-
-    Runs that end later change nothing about it: a retried request is given the same answer.
-    """
+def estimate_duration(db: Database, scope: Scope, settings: Settings) -> str:
+    """`5-10 minutes`: from the latest runs that completed; without any, or where the rate limit allows no such pace any
+    more, from what there is to ask for."""
     took = func.extract("epoch", Run.completed_at - Run.started_at).cast(Float)
-    latest = select(took).where(*WHOLE, Run.completed_at <= before).order_by(Run.created_at.desc()).limit(LATEST)
+    latest = select(took).where(*WHOLE).order_by(Run.created_at.desc()).limit(LATEST)
     least = _least_seconds(db, settings)
     with db.session(scope) as session:
         past = sorted(found for found in session.scalars(latest) if found is not None)

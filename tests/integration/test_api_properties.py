@@ -69,6 +69,8 @@ class TestTrigger:
         first = data(api, "POST", headers=key)
         later = datetime.fromisoformat(first["triggered_at"]) + timedelta(minutes=40)
         api.execute("UPDATE sync_runs SET status = 'completed', started_at = created_at, completed_at = %s", later)
+        slower = [{"setting_key": "rate_limit", "setting_value": 1}]
+        assert api.call("PUT", f"{SYNC}/settings", json=slower).status_code == 200
         assert data(api, "POST", headers=key) == first
         assert len(api.runs()) == 1
 
