@@ -27,9 +27,9 @@ $(INSTALLED): requirements.lock pyproject.toml scripts/install.py
 up: $(INSTALLED) ## run everything here: PostgreSQL, Valkey, API, workers, beat, Flower, the demo
 	@$(BIN)/syncapp up
 
-# Two at a time, a file each: most of a test is waiting for processes. The long ones come first, as they stand in tests/.
+# Two at a time, a file each: most of a test is waiting for processes.
 test: $(INSTALLED) ## run every test, with a real PostgreSQL and Valkey
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: check-static ## the quick look before a commit: format, lint, layers, types, unit tests
 	@$(BIN)/python -m pytest -q tests/unit tests/architecture -m "not slow"
