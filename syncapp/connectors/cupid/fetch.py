@@ -32,6 +32,11 @@ Mark = dict[str, dict[str, str]]
 """The validators of each part of a property, by the name of the request's header."""
 
 
+def parts_of(languages: Sequence[str]) -> tuple[str, ...]:
+    """What is asked for of a property, a request each."""
+    return (PROPERTY, REVIEWS, *languages)
+
+
 class Found(NamedTuple):
     """A property as it is now. `mark` is None where the server gave no validators."""
 
@@ -87,7 +92,7 @@ class Fetcher:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return (PROPERTY, REVIEWS, *self.languages)
+        return parts_of(self.languages)
 
     def fetch(self, ids: Sequence[int], marks: Mapping[int, Mark]) -> tuple[list[Outcome], SyncError | None]:
         """One outcome for each id, in their order; where something ended it that is no matter of one property
@@ -167,17 +172,14 @@ class Fetcher:
     def _has_changed(self, found: Mapping[str, Part]) -> bool:
         """Whether some parts are other ones now, and all can be used."""
         same = [_is_same(part) for part in found.values()]
-        usable = all(isinstance(part, Answer) or self._is_absent(part) for part in found.values())
+        usable = all(isinstance(part, Answer) or self.wire.messages.says_absent(part) for part in found.values())
         return usable and any(same) and not all(same)
-
-    def _is_absent(self, found: Part) -> bool:
-        return isinstance(found, SyncError) and found.error_code == self.wire.messages.code("NOT_FOUND")
 
     def _outcome(self, hotel: _Parts) -> Outcome:
         if all(map(_is_same, hotel.found.values())):
             return Unchanged(hotel.property_id)
         for part, found in hotel.found.items():
-            if isinstance(found, SyncError) and (part == PROPERTY or not self._is_absent(found)):
+            if isinstance(found, SyncError) and (part == PROPERTY or not self.wire.messages.says_absent(found)):
                 return Unread(hotel.property_id, found)
         try:
             return Found(hotel.property_id, self._record(hotel), _mark(hotel.found))
@@ -193,7 +195,7 @@ class Fetcher:
         counts = content.get("review_count") if isinstance(content, dict) else None
         may_be_absent = (*self.languages, *([] if counts else [REVIEWS]))
         read = {
-            part: None if part in may_be_absent and self._is_absent(found) else self._unwrapped(found)
+            part: None if part in may_be_absent and self.wire.messages.says_absent(found) else self._unwrapped(found)
             for part, found in hotel.found.items()
             if part != PROPERTY
         }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 from config.settings import Settings
 from syncapp.connectors.cupid.fetch import Fetcher, Found, Mark, Outcome, Unchanged, Unread
 from syncapp.connectors.rest import ApiKey, RestConfig
 from syncapp.connectors.rest.reader import WireReader
-from syncapp.connectors.rest.source import PING_TIMEOUT
+from syncapp.connectors.rest.source import time_once, utc_now
 from syncapp.connectors.rest.wire import Wire
 from syncapp.errors import NotFound, RequestRejected, SyncError
 from syncapp.ports import Pace, RateLimit, ReadRequest
@@ -64,25 +62,23 @@ class CupidSource:
     patience: int | None = IN_A_ROW
 
     def read(self, request: ReadRequest) -> CupidReader:
-        wire = Wire(self.config, self.rate_limit, lambda: datetime.now(UTC))
-        return CupidReader(self, request, wire)
+        return CupidReader(self, request, Wire(self.config, self.rate_limit, utc_now))
 
     def ping(self) -> float:
         """Asks once for the first property; the milliseconds that it took. Raises what a read would, but for one that
         Cupid does not know: it has answered."""
-        assert self.config.pace is not None  # noqa: S101  (`cupid_config` gives one)
-        self.rate_limit.acquire(self.config.limit_key, self.config.pace)
-        config = replace(self.config, retries=0, pace=None, timeout=min(self.config.timeout, PING_TIMEOUT))
-        wire = Wire(config, None, lambda: datetime.now(UTC))
-        begin = time.perf_counter()
-        try:
-            wire.receive(wire.send(f"{config.path}/{self.ids()[0]}"))
-        except RequestRejected as answered:
-            if answered.error_code != wire.messages.code("NOT_FOUND"):
-                raise
-        finally:
-            wire.close()
-        return (time.perf_counter() - begin) * 1000
+
+        def ask(config: RestConfig) -> None:
+            wire = Wire(config, None, utc_now)
+            try:
+                wire.receive(wire.send(f"{config.path}/{self.ids()[0]}"))
+            except RequestRejected as answered:
+                if not wire.messages.says_absent(answered):
+                    raise
+            finally:
+                wire.close()
+
+        return time_once(self.config, self.rate_limit, ask)
 
 
 class CupidReader(WireReader):
@@ -105,8 +101,8 @@ class CupidReader(WireReader):
                 if error is not None:
                     yield from self._rescue(outcomes, len(ids))
                     raise error
-                self._blame(outcomes, [one for one in ids if one not in batch], is_last=not left)
-                yield _page(outcomes, batch[-1] if left else None, len(ids), self._source.form)
+                self._blame(outcomes, ids, is_last=not left)
+                yield self._page(outcomes, batch[-1] if left else None, len(ids))
             self._ended = True
         finally:
             self._wire.close()
@@ -126,10 +122,10 @@ class CupidReader(WireReader):
         while outcomes and isinstance(outcomes[-1], Unread):
             outcomes.pop()
         if outcomes:
-            yield _page(outcomes, outcomes[-1].property_id, total, self._source.form)
+            yield self._page(outcomes, outcomes[-1].property_id, total)
 
-    def _blame(self, outcomes: Sequence[Outcome], others: Sequence[int], *, is_last: bool) -> None:
-        """Raises the error of a property where it is no matter of this one alone. `others` are not in the batch."""
+    def _blame(self, outcomes: Sequence[Outcome], ids: Sequence[int], *, is_last: bool) -> None:
+        """Raises the error of a property where it is no matter of this one alone."""
         if self._source.patience is None:
             return
         error: SyncError | None = None
@@ -142,29 +138,31 @@ class CupidReader(WireReader):
                 asks_to_wait = asks_to_wait or getattr(error, "retry_after", None) is not None
                 self._unread += not isinstance(error, RequestRejected)  # what is unknown says nothing of the others
         if error is not None and (asks_to_wait or self._unread >= self._source.patience):
-            if not any(self._fetcher.can_read(one) for one in self._witnesses(others)):
+            if not any(self._fetcher.can_read(one) for one in self._witnesses(outcomes, ids)):
                 raise error
             self._unread = 0  # these are in trouble, and others are not
         if error is not None and is_last and self._good is None and self._position is None:
             raise error
 
-    def _witnesses(self, others: Sequence[int]) -> Sequence[int]:
-        """The one that was read last, which another failure of says that it is Cupid; else some others."""
-        return [self._good] if self._good is not None else others[:: max(1, len(others) // WITNESSES)][:WITNESSES]
+    def _witnesses(self, outcomes: Sequence[Outcome], ids: Sequence[int]) -> Sequence[int]:
+        """The one that was read last, which another failure of says that it is Cupid; else some of other batches."""
+        if self._good is not None:
+            return [self._good]
+        batch = {outcome.property_id for outcome in outcomes}
+        others = [one for one in ids if one not in batch]
+        return others[:: max(1, len(others) // WITNESSES)][:WITNESSES]
 
+    def _page(self, outcomes: Sequence[Outcome], position: int | None, total: int) -> Page:
+        form = self._source.form
+        found = [one for one in outcomes if isinstance(one, Found)]
+        records: list[Json] = [one.record for one in found]
+        records += [{"property_id": one.property_id} for one in outcomes if isinstance(one, Unchanged)]
+        failures = [self._failure(one) for one in outcomes if isinstance(one, Unread)]
+        marks = {str(one.property_id): {"form": form, "parts": one.mark} if one.mark else None for one in found}
+        return Page(records, position, total, failures=failures, marks=marks)
 
-def _page(outcomes: Sequence[Outcome], position: int | None, total: int, form: str) -> Page:
-    found = [one for one in outcomes if isinstance(one, Found)]
-    records: list[Json] = [one.record for one in found]
-    records += [{"property_id": one.property_id} for one in outcomes if isinstance(one, Unchanged)]
-    failures = [
-        Failure(str(key), _kind(error), error.message, {"property_id": key})
-        for key, error in (one for one in outcomes if isinstance(one, Unread))
-    ]
-    marks = {str(one.property_id): {"form": form, "parts": one.mark} if one.mark else None for one in found}
-    return Page(records, position, total, failures=failures, marks=marks)
-
-
-def _kind(error: SyncError) -> str:
-    """What Cupid does not know is another matter than a Cupid that cannot be reached."""
-    return NotFound.error_type if error.error_code == "CUPID_API_NOT_FOUND" else error.error_type
+    def _failure(self, unread: Unread) -> Failure:
+        """What Cupid does not know is another matter than a Cupid that cannot be reached."""
+        key, error = unread
+        kind = NotFound.error_type if self._wire.messages.says_absent(error) else error.error_type
+        return Failure(str(key), kind, error.message, {"property_id": key})

@@ -79,6 +79,10 @@ class Messages:
     def code(self, name: str) -> str:
         return f"{self.config.code_prefix}_{name}"
 
+    def says_absent(self, error: object) -> bool:
+        """Whether the API has said that there is no such thing."""
+        return isinstance(error, RequestRejected) and error.error_code == self.code("NOT_FOUND")
+
     def redact(self, text: str) -> str:
         for secret in self.config.secrets:
             text = text.replace(secret, "***")

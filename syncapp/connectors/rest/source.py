@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,6 +17,20 @@ PING_TIMEOUT = 5.0
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def time_once(config: RestConfig, rate_limit: RateLimit | None, ask: Callable[[RestConfig], None]) -> float:
+    """The milliseconds that it takes to ask an API once for little, without the wait for its pace.
+
+    `ask` does it, without a retry. Raises what it raises, RateLimited.
+    """
+    if rate_limit is not None and config.pace is not None:
+        rate_limit.acquire(config.limit_key, config.pace)
+    timeout = min(config.timeout, PING_TIMEOUT)
+    once = replace(config, page_size=1, retries=0, concurrency=0, timeout=timeout, pace=None)
+    begin = time.perf_counter()
+    ask(once)
+    return (time.perf_counter() - begin) * 1000
 
 
 class RestSource:
@@ -38,17 +53,15 @@ class RestSource:
 
         Raises what a read would.
         """
-        timeout = min(self.config.timeout, PING_TIMEOUT)
-        if self._rate_limit is not None and self.config.pace is not None:
-            self._rate_limit.acquire(self.config.limit_key, self.config.pace)
-        config = replace(self.config, page_size=1, retries=0, concurrency=0, timeout=timeout, pace=None)
-        begin = time.perf_counter()
-        pages = self._reader(config, ReadRequest())
-        try:
-            next(pages, None)
-        finally:
-            pages.close()
-        return (time.perf_counter() - begin) * 1000
+
+        def ask(config: RestConfig) -> None:
+            pages = self._reader(config, ReadRequest())
+            try:
+                next(pages, None)
+            finally:
+                pages.close()
+
+        return time_once(self.config, self._rate_limit, ask)
 
     def _reader(self, config: RestConfig, request: ReadRequest) -> PageReader:
         return PageReader(config, request, Wire(config, self._rate_limit, self._clock))
