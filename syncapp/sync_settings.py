@@ -76,9 +76,14 @@ def parse_whole(value: object, least: int, most: int) -> int:
     return number
 
 
+def show_interval(cron: str | None, seconds: float | None) -> str:
+    """A schedule has either: its cron line, or its interval as `12h`."""
+    return cron or show_duration(seconds or 0)
+
+
 def show_schedule(row: Schedule) -> dict[str, str]:
     """The two settings that are the schedule's, as the view `sync_settings` shows them."""
-    every = row.cron or show_duration(row.interval_seconds or 0)
+    every = show_interval(row.cron, row.interval_seconds)
     return {"sync_interval": every, "enable_auto": "true" if row.enabled else "false"}
 
 

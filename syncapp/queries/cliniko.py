@@ -13,6 +13,7 @@ from config.settings import Settings
 from syncapp.db import Database
 from syncapp.errors import NotFound
 from syncapp.models import ClinikoAppointment, Credential, Organization, Patient, Run, Schedule
+from syncapp.queries.history import COUNTS
 from syncapp.queries.readiness import is_ticking
 from syncapp.queries.syncs import list_syncs
 from syncapp.records import UNFINISHED, Json, RunStatus
@@ -21,7 +22,7 @@ from syncapp.syncs.cliniko import CLINIKO, PROVIDER
 from syncapp.turns import due_modes, turn_of
 
 NOT_CONFIGURED = "not_configured"
-OF_CLINIKO = (Run.sync == CLINIKO.name, Run.dry_run.is_(False), Run.replay_of.is_(None), Run.undo_of.is_(None))
+OF_CLINIKO = (Run.sync == CLINIKO.name, *COUNTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from sqlalchemy import Float, func, select
 
 from config.settings import Settings
 from syncapp.connectors.cupid import followed_ids
+from syncapp.connectors.cupid.fetch import parts_of
 from syncapp.db import Database
 from syncapp.errors import CredentialsMissing
 from syncapp.models import Run
 from syncapp.ports import Pace
+from syncapp.queries.history import COUNTS
 from syncapp.records import RunStatus
 from syncapp.scope import Scope
 from syncapp.sync_settings import read_settings
@@ -18,8 +20,8 @@ from syncapp.syncs.properties import PROPERTIES
 LATEST = 10
 # Runs that read every property from the beginning.
 WHOLE = (
-    *(Run.sync == PROPERTIES.name, Run.status == RunStatus.COMPLETED, Run.dry_run.is_(False), Run.source == "live"),
-    *(Run.replay_of.is_(None), Run.undo_of.is_(None), Run.retry_of.is_(None), Run.since.is_(None)),
+    *(Run.sync == PROPERTIES.name, *COUNTS, Run.status == RunStatus.COMPLETED),
+    *(Run.source == "live", Run.retry_of.is_(None), Run.since.is_(None)),
 )
 SLOWEST = 2.0  # times what the rate limit alone would take: the API has a pace of its own, and we have to write
 MINUTE, HOUR = 60.0, 3_600.0
@@ -50,7 +52,7 @@ def _least_seconds(db: Database, settings: Settings) -> float | None:
         properties = len(followed_ids(settings))
     except CredentialsMissing:  # the run itself will say so
         return None
-    requests = properties * (2 + len(settings.cupid_languages))  # the property, its reviews, one a language
+    requests = properties * len(parts_of(settings.cupid_languages))
     pace = Pace.per_second(read_settings(db, settings, PROPERTIES.name, PROPERTIES.settings)["rate_limit"])
     return requests * pace.spacing
 

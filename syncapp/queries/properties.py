@@ -9,14 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from syncapp.cron import longest_gap
 from syncapp.db import Database
 from syncapp.models import Run, Schedule
 from syncapp.queries.history import COUNTS, JUDGED, History, read_history
 from syncapp.queries.readiness import is_ticking
-from syncapp.queries.syncs import ScheduleView, health_of, is_configured, view_schedule
+from syncapp.queries.syncs import ScheduleView, health_of, is_configured, longest_wait, view_schedule
 from syncapp.records import ENDED, UNFINISHED, HealthLevel
 from syncapp.scope import Scope
+from syncapp.sync_settings import show_interval
 from syncapp.syncs.properties import PROPERTIES
 from syncapp.times import show_duration
 
@@ -78,6 +78,10 @@ class _Facts:
     def is_running(self) -> bool:
         return self.configured and self.schedule.enabled and self.ticking
 
+    @property
+    def interval(self) -> str:
+        return show_interval(self.schedule.cron, self.schedule.interval)
+
 
 def properties_status(db: Database, scope: Scope, settings: Settings, now: datetime) -> PropertiesStatus:
     """Of the scope's organization, which is the one whose properties they are."""
@@ -93,7 +97,7 @@ def properties_status(db: Database, scope: Scope, settings: Settings, now: datet
         total_properties=processed,
         updated_properties=updated,
         failed_properties=failed,
-        sync_interval=_show_interval(facts.schedule),
+        sync_interval=facts.interval,
         last_error=facts.last_error,
         sync_in_progress=running is not None,
         sync_id=running,
@@ -116,7 +120,7 @@ def properties_health(db: Database, scope: Scope, settings: Settings, now: datet
         is_overdue=overdue,
         last_sync_age=None if last is None else show_span(now - last),
         next_sync_in=None if planned is None else show_span(planned - now),
-        sync_interval=_show_interval(facts.schedule),
+        sync_interval=facts.interval,
         summary=_summary(facts, settings, now, overdue=overdue),
         checked_at=now,
     )
@@ -135,7 +139,7 @@ def is_overdue(schedule: ScheduleView, changed_at: datetime, last_success: datet
         return True
     if last_success is None and schedule.last_run_at is None:
         return False
-    gap = longest_gap(schedule.cron, now) if schedule.cron else timedelta(seconds=schedule.interval or 0)
+    gap = longest_wait(schedule, now)
     return now - max(changed_at, last_success or changed_at) > gap + max(LATE, gap * LATE_SHARE)
 
 
@@ -161,10 +165,6 @@ def _read_facts(session: Session, settings: Settings, now: datetime) -> _Facts:
     )
 
 
-def _show_interval(schedule: ScheduleView) -> str:
-    return schedule.cron or show_duration(schedule.interval or 0)
-
-
 def _summary(facts: _Facts, settings: Settings, now: datetime, *, overdue: bool) -> str:
     """The first of what a person would want to know."""
     last, failures = facts.history.last_success_at, facts.history.failures
@@ -179,7 +179,7 @@ def _summary(facts: _Facts, settings: Settings, now: datetime, *, overdue: bool)
         return f"{runs} failed: {facts.last_error}"
     if overdue:
         since = "no run has completed yet" if last is None else f"the last success was {show_span(now - last)} ago"
-        return f"The sync is overdue: {since}, and one is due every {_show_interval(facts.schedule)}"
+        return f"The sync is overdue: {since}, and one is due every {facts.interval}"
     failed = facts.counts[2]
     if failed:
         return f"Sync service is running; {failed} propert{'y' if failed == 1 else 'ies'} failed in the last run"

@@ -129,6 +129,11 @@ def view_schedule(sync: Sync, row: Schedule | None, settings: Settings) -> Sched
     )
 
 
+def longest_wait(schedule: ScheduleView, now: datetime) -> timedelta:
+    """From one run to the next, at most."""
+    return longest_gap(schedule.cron, now) if schedule.cron else timedelta(seconds=schedule.interval or 86_400)
+
+
 def health_of(
     schedule: ScheduleView, history: History, begin: datetime, now: datetime, *, refused: bool = False
 ) -> HealthLevel:
@@ -137,7 +142,7 @@ def health_of(
         return HealthLevel.UNHEALTHY
     facts = Facts(
         enabled=schedule.enabled,
-        interval=longest_gap(schedule.cron, now) if schedule.cron else timedelta(seconds=schedule.interval or 86_400),
+        interval=longest_wait(schedule, now),
         since=history.last_success_at or begin,
         succeeded=history.last_success_at is not None,
         failures=history.failures,
