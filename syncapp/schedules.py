@@ -103,9 +103,8 @@ def change_locked(
     interval: str | float | None = None,
     enabled: bool | None = None,
     timezone: str | None = None,
-) -> bool:
-    """Changes what is not None; whether that was a change. `interval` is in seconds or a duration such as `24h`, and
-    takes the cron line's place.
+) -> None:
+    """Changes what is not None. `interval` is in seconds or a duration such as `24h`, and takes the cron line's place.
 
     A schedule with a new time, or switched on, runs next at that time counted from now. Raises ValidationFailed with
     `details["fields"]`.
@@ -119,11 +118,9 @@ def change_locked(
         row.cron, row.interval_seconds = " ".join(cron.split()), None
     row.timezone = timezone or row.timezone
     row.enabled = row.enabled if enabled is None else enabled
-    changed = differences(before, _told(row))
-    if changed:
+    if changed := differences(before, _told(row)):
         row.next_run_at, row.updated_at = plan(session, row, settings, clock()), clock()
         add_entry(session, actor, "schedule.changed", target=row.name, details=changed)
-    return bool(changed)
 
 
 def plan(session: Session, row: Schedule, settings: Settings, now: datetime) -> datetime | None:

@@ -89,7 +89,7 @@ def try_start(
     return Attempt(answer, created is not None, bool(disabled), wait, admitted)
 
 
-def check_owner(sync: Sync, organization_id: str, settings: Settings) -> None:
+def _check_owner(sync: Sync, organization_id: str, settings: Settings) -> None:
     """A catalogue that there is once belongs to the default organization. Raises ValidationFailed."""
     default = settings.default_organization_id
     if sync.admins_only and organization_id != default:
@@ -124,7 +124,7 @@ def _prepare(
 ) -> tuple[Triggered, Mapping[str, Any]]:
     """The answer that is given if the run can be started, and what START needs."""
     sync = find_sync(request.sync)
-    check_owner(sync, organization_id, settings)
+    _check_owner(sync, organization_id, settings)
     if request.undo_of is None:
         sync.check_configured(settings)
     mode = mode_of(sync, request)

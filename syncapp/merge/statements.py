@@ -108,13 +108,13 @@ class Statements:
         removed = "s.deleted_at IS NOT NULL" if self.table.says_removed else "false"
         return f"""
             SELECT s.external_id, t.id IS NOT NULL AND {there}, ({was}) IS DISTINCT FROM ({new}), {removed},
-                   {self.shown("t")}, {self.shown("s")}
+                   {self._shown("t")}, {self._shown("s")}
             FROM {self.staging} s LEFT JOIN LATERAL (
                 SELECT * FROM {self.table.name} x
                 WHERE x.organization_id = %(organization)s AND x.external_id = s.external_id
             ) t ON true ORDER BY s.external_id"""
 
-    def shown(self, alias: str) -> str:
+    def _shown(self, alias: str) -> str:
         """A row as the changes of a run show it: times as the API writes them, RFC 3339 in UTC with milliseconds."""
         utc = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
         values = (
@@ -133,7 +133,7 @@ class Statements:
         return f"SELECT external_id, {self._content(content)} FROM {self.table.name} t {self.LIVE_KEYS}"
 
     def _content(self, wanted: bool) -> str:
-        return self.shown("t") if wanted else "NULL"
+        return self._shown("t") if wanted else "NULL"
 
     @cached_property
     def mark_deleted(self) -> str:
@@ -195,7 +195,7 @@ class Statements:
     @cached_property
     def lock_rows(self) -> str:
         return (
-            f"SELECT external_id, deleted_at IS NULL, {self.shown('t')} FROM {self.table.name} t "
+            f"SELECT external_id, deleted_at IS NULL, {self._shown('t')} FROM {self.table.name} t "
             "WHERE organization_id = %(organization)s AND external_id = ANY(%(keys)s) AND NOT is_mock "
             "ORDER BY external_id FOR UPDATE"
         )

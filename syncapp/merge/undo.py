@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from syncapp.comparison import Difference, Mismatch, apply, canonical, top
+from syncapp.comparison import Difference, Mismatch, apply, canonical, inverse, top
 from syncapp.errors import Conflict
 from syncapp.merge.statements import Statements
 from syncapp.ports import WriteContext
@@ -66,13 +66,15 @@ def _undo(sql: Statements, rows: dict[str, _Found], change: Json, failures: list
         row.live = back
         return Change(key, "created" if back else "deleted")
     before, after = change["before"], change["after"]
+    if not before:
+        return None
     try:
-        if _is_as_before(sql, row, before):  # an undo of it was interrupted after that
-            return None
-        back = [Difference(name, after[name], before[name]) for name in before]
-        row.state = apply(row.state, back, sql.table.lists)
+        done = [Difference(name, before[name], after[name]) for name in before]
+        row.state = apply(row.state, inverse(done), sql.table.lists)
         row.touched |= {top(name) for name in before}
     except Mismatch as mismatch:
+        if _is_as_before(sql, row, before):  # an undo of it was interrupted after that
+            return None
         text = f"{mismatch.field} was changed again since: the run had set {_short(mismatch.expected)}, now it is "
         failures.append(Failure(key, Conflict.error_type, text + _short(mismatch.found), None))
         return None
@@ -85,7 +87,7 @@ def _undo(sql: Statements, rows: dict[str, _Found], change: Json, failures: list
 def _is_as_before(sql: Statements, row: _Found, before: Json) -> bool:
     try:
         apply(row.state, [Difference(name, value, value) for name, value in before.items()], sql.table.lists)
-    except Mismatch:
+    except (Mismatch, ValueError):
         return False
     return True
 
