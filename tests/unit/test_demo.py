@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +18,7 @@ from syncapp.demo.faults import KINDS, Fault
 from syncapp.demo.server import DemoServer
 from syncapp.demo.wellness_records import TIME_FORMS, Wellness
 from syncapp.syncs.wellness import normalize_appointments, normalize_clients
+from tests.demo_process import demo_process
 from tests.rest import UNUSED, ids, read, rows
 from tests.waiting import wait_for
 
@@ -162,22 +158,11 @@ def test_stopping_ends_hanging_requests() -> None:
     pool.close()
 
 
-@contextlib.contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "syncapp.demo.wellness", *arguments]
-    environment = os.environ | {"MOCK_API_KEY": "the-demos-key", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
-        try:
-            assert running.stdout is not None
-            line = running.stdout.readline()
-            yield running, line.split()[-1]
-        finally:
-            running.kill()
-
-
 @pytest.mark.slow
 def test_as_a_process_that_lives_and_ends_on_sigterm() -> None:
-    with process("--clients", "30", "--appointments", "60", "--change-every", "0.05") as (running, url):
+    with demo_process(
+        "wellness", "--clients", "30", "--appointments", "60", "--change-every", "0.05", MOCK_API_KEY="the-demos-key"
+    ) as (running, url):
         bearer = {"Authorization": "Bearer the-demos-key"}
         assert call(f"{url}/clients")[0] == 401
         status, first = call(f"{url}/appointments", **bearer)

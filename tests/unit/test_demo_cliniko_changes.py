@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import orjson
@@ -19,6 +15,7 @@ from syncapp.demo.cliniko_query import Query
 from syncapp.demo.cliniko_records import Practice, make_records
 from syncapp.demo.cliniko_shapes import PATIENTS
 from tests.cliniko_demo import KEY, NOW, Client, Clock, cliniko
+from tests.demo_process import demo_process
 
 RECORDS = make_records(3, patients=60, appointments=150, now=NOW)
 LATER = "2026-06-30T13:00:00Z"
@@ -183,20 +180,10 @@ def test_an_empty_account_gets_its_first_patients() -> None:
     assert [change_something(account, practice, NOW) for _ in range(2)] == ["patient joined"] * 2
 
 
-@contextlib.contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "syncapp.demo.cliniko", *arguments]
-    environment = os.environ | {"CLINIKO_DEMO_KEY": "from-env-au1", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
-        try:
-            assert running.stdout is not None
-            yield running, running.stdout.readline().split()[-1]
-        finally:
-            running.kill()
-
-
 def test_as_a_process_that_lives_and_ends_on_sigterm() -> None:
-    with process("--patients", "20", "--appointments", "40", "--change-every", "0.05") as (running, url):
+    with demo_process(
+        "cliniko", "--patients", "20", "--appointments", "40", "--change-every", "0.05", CLINIKO_DEMO_KEY="from-env-au1"
+    ) as (running, url):
         assert running.stdout is not None
         assert running.stdout.readline().startswith("a change: ")
         headers = urllib3.make_headers(basic_auth="from-env:", user_agent="tests (a@example.com)")

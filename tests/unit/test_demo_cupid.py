@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,6 +17,7 @@ from syncapp.demo.cupid_languages import translate
 from syncapp.demo.cupid_records import make_property, property_ids
 from syncapp.demo.faults import Fault
 from tests.cupid_demo import LANGUAGES, Client, cupid
+from tests.demo_process import demo_process
 from tests.waiting import wait_for
 
 FIRST, SECOND, THIRD = property_ids()[:3]
@@ -217,20 +214,10 @@ def test_ids_and_keys_of_ones_own() -> None:
         assert len(upstream.records["properties"]) == 100
 
 
-@contextlib.contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "syncapp.demo.cupid", *arguments]
-    environment = os.environ | {"CUPID_API_KEY": "from-env", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
-        try:
-            assert running.stdout is not None
-            yield running, running.stdout.readline().split()[-1]
-        finally:
-            running.kill()
-
-
 def test_as_a_process_that_lives_and_ends_on_sigterm() -> None:
-    with process("--properties", "2", "--change-every", "0.05", "--no-etags") as (running, url):
+    with demo_process(
+        "cupid", "--properties", "2", "--change-every", "0.05", "--no-etags", CUPID_API_KEY="from-env"
+    ) as (running, url):
         assert running.stdout is not None
         assert url.endswith("/v3.0")
         assert running.stdout.readline().startswith("a change: property ")
